@@ -1,0 +1,15 @@
+//! The domain of Flow Manager: flows, runs, tasks, users and labs.
+//!
+//! Nothing here knows HTTP or SQL. What the domain needs from outside it names as a port, a trait in
+//! [`ports`] or beside its subject ([`flows::FlowStore`]); the adapters live in the service crate.
+
+pub mod datasets;
+pub mod error;
+pub mod flows;
+mod ids;
+pub mod labs;
+pub mod ports;
+pub mod users;
+
+pub use error::{Error, Fault, Kind, Result};
+pub use ids::{RunId, SessionId, UserId, WorkerId};
