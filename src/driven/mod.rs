@@ -1,0 +1,3 @@
+//! Whom we call: adapters of the domain's ports.
+
+pub mod process;
