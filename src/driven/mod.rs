@@ -1,4 +1,5 @@
 //! Whom we call: adapters of the domain's ports.
 
+pub mod labs;
 pub mod process;
 pub mod terraform;
