@@ -16,6 +16,9 @@ pub mod store;
 pub mod task;
 pub mod why;
 
+#[cfg(test)]
+mod tests;
+
 pub use catalogue::{Alias, Catalogue};
 pub use context::Context;
 pub use definition::{Definition, OnFailure};
