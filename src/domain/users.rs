@@ -82,6 +82,11 @@ pub struct Account {
     pub disabled: bool,
 }
 
+/// An e-mail address as it is compared: without case, whatever the script.
+pub fn email_key(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
 /// Where accounts are kept.
 #[async_trait]
 pub trait Users: Send + Sync {
