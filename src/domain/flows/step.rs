@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::task::Reason;
+use super::outcome::Reason;
 
 /// Where a step is. The engine moves it on; a check constraint in SQL names the same states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,11 +1,13 @@
 //! Adapters without a database, for tests: each passes the contract suite of its PostgreSQL twin.
 
 mod datasets;
+mod flow_store;
 mod lab_sessions;
 mod state_copies;
 mod users;
 
 pub use datasets::MemoryDatasets;
+pub use flow_store::MemoryFlowStore;
 pub use lab_sessions::MemoryLabSessions;
 pub use state_copies::MemoryStateCopies;
 pub use users::MemoryUsers;

@@ -27,6 +27,7 @@ macro_rules! migrations {
 
 /// All of them, in order. A new file is one line here; a test names a file whose line was forgotten.
 pub const MIGRATIONS: &[Migration] = migrations![
+    "0001_create_flow_run",
     "0002_create_app_user",
     "0003_create_lab_session",
     "0004_create_dataset",

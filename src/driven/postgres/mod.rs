@@ -2,6 +2,7 @@
 
 pub mod datasets;
 pub mod error;
+pub mod flow_store;
 pub mod keys;
 pub mod lab_sessions;
 pub mod migrate;
@@ -10,6 +11,7 @@ pub mod state_copies;
 pub mod users;
 
 pub use datasets::PgDatasets;
+pub use flow_store::PgFlowStore;
 pub use lab_sessions::PgLabSessions;
 pub use pool::{PgPool, PoolSettings};
 pub use state_copies::{PgStateCopies, StateKey};

@@ -1,6 +1,7 @@
 //! What every adapter of a port keeps: one suite a port, run over memory and over PostgreSQL.
 
 mod datasets;
+mod flow_store;
 mod lab_sessions;
 mod state_copies;
 mod users;

@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use flow_manager::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
-use flow_manager::driven::postgres::{PgPool, PoolSettings};
+use flow_manager::driven::postgres::pool::session_config;
+use flow_manager::driven::postgres::{PgFlowStore, PgPool, PoolSettings};
 use tokio_postgres::Config;
 
 use super::cluster::cluster;
@@ -34,6 +35,11 @@ impl TestDb {
     pub async fn warm(&self) {
         let all = futures_util::future::join_all((0..POOL_SIZE).map(|_| self.pool.client())).await;
         assert!(all.iter().all(Result::is_ok));
+    }
+
+    pub fn flow_store(&self) -> PgFlowStore {
+        let config = session_config(&self.config, &PoolSettings::default());
+        PgFlowStore::new(self.pool.clone(), self.pool.clone(), &config)
     }
 
     /// As the service's settings take it.

@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Engine, Halt};
 use crate::flows::context::{Context, Reporter};
+use crate::flows::outcome::Outcome;
 use crate::flows::run::Run;
-use crate::flows::task::{Outcome, Policy, Task};
+use crate::flows::task::{Policy, Task};
 
 /// Progress and output are written at most this often.
 const REPORT_EVERY: Duration = Duration::from_millis(250);

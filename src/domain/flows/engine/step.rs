@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Call, Ended, Reports, fits};
 use super::{Engine, Halt, MOST_TAKEOVERS};
+use crate::flows::outcome::{Outcome, Reason, Recovery};
 use crate::flows::reference::{Root, walk};
 use crate::flows::run::{Failure, Run};
 use crate::flows::step::StepStatus;
-use crate::flows::task::{Effect, Outcome, Policy, Reason, Recovery, Task};
+use crate::flows::task::{Effect, Policy, Task};
 
 /// A `Once` task that is still going after a take-over is asked again this often.
 const ASK_AGAIN: Duration = Duration::from_millis(500);

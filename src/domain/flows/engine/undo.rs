@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::{Call, Ended};
 use super::step::{backoff, clean, policy_of};
 use super::{Engine, Halt, MOST_TAKEOVERS};
+use crate::flows::outcome::{Outcome, Reason};
 use crate::flows::run::Run;
-use crate::flows::task::{Outcome, Reason};
 
 /// An undo is tried at least this often, whatever the task's policy says: giving up leaves work for an operator.
 const LEAST_ATTEMPTS: u32 = 3;

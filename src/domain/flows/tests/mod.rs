@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::definition::Definition;
+use super::outcome::Stop;
 use super::registry::Registry;
-use super::task::{Stop, TypedTask};
+use super::task::TypedTask;
 
 /// Gives back what it is given.
 struct Echo;

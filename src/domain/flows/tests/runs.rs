@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::definition;
 use crate::UserId;
+use crate::flows::outcome::Reason;
 use crate::flows::run::{Cause, Failure, Next, Run, RunStatus, Start};
 use crate::flows::step::{StepStatus, UndoStatus};
-use crate::flows::task::Reason;
 use crate::users::{Caller, Role};
 
 fn run(more: Value) -> Run {

@@ -1,5 +1,6 @@
 //! Runs in memory: for speed in tests, and to say what the port means without SQL.
 
+mod events;
 mod state;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -5,19 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flow_domain::flows::definition::Definition;
-use flow_domain::flows::event::{Event, EventKind};
+use flow_domain::flows::event::Event;
 use flow_domain::flows::run::{Run, RunStatus};
-use flow_domain::flows::step::StepStatus;
 use flow_domain::flows::store::{
     Ack, Checkpoint, Created, Idempotency, NewRun, Release, RunFilter, Signal, Standing, Worker,
 };
 use flow_domain::{RunId, UserId, WorkerId};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-struct Stored {
-    run: Run,
-    events: Vec<Event>,
+pub(super) struct Stored {
+    pub(super) run: Run,
+    pub(super) events: Vec<Event>,
     claimable_at: Option<Timestamp>,
     ticket: u64,
 }
@@ -29,7 +27,7 @@ struct Known {
 
 #[derive(Default)]
 pub(super) struct State {
-    runs: BTreeMap<RunId, Stored>,
+    pub(super) runs: BTreeMap<RunId, Stored>,
     workers: HashMap<WorkerId, Known>,
     keys: HashMap<String, RunId>,
     requests: HashMap<(UserId, String, String), (Idempotency, RunId)>,
@@ -239,49 +237,11 @@ impl State {
             .collect()
     }
 
-    pub(super) fn events(&self, run: RunId, after: i64, limit: usize) -> (Vec<Event>, bool) {
-        let Some(stored) = self.runs.get(&run) else { return (Vec::new(), false) };
-        let head = &stored.run.head;
-        let mut all: Vec<Event> = stored.events.clone();
-        all.push(of_run(1, RunStatus::Queued, stored.run.created_at, Value::Null));
-        all.extend(head.started_at.map(|at| of_run(2, RunStatus::Running, at, Value::Null)));
-        let error = head.error.as_ref().map_or(Value::Null, |error| json!(error));
-        all.extend(head.finished_at.map(|at| of_run(head.event_seq, head.status, at, error)));
-        for step in &stored.run.steps {
-            let event = |number, kind, at, data| Event {
-                number,
-                kind,
-                at,
-                step: Some(step.name.clone()),
-                attempt: Some(step.attempt),
-                data,
-            };
-            all.push(event(step.started_event, EventKind::StepStarted, step.started_at, json!({"task": step.task})));
-            if let (Some(number), Some(at)) = (step.finished_event, step.finished_at) {
-                let ms = at.duration_since(step.started_at).as_millis() as i64;
-                let data = match &step.error {
-                    Some(error) => json!({"code": error.code, "detail": error.detail}),
-                    None => json!({"duration_ms": ms}),
-                };
-                let kind = match step.status {
-                    StepStatus::Succeeded => EventKind::StepSucceeded,
-                    StepStatus::Unknown => EventKind::StepUnknown,
-                    _ => EventKind::StepFailed,
-                };
-                all.push(event(number, kind, at, data));
-            }
-        }
-        all.retain(|event| event.number > after);
-        all.sort_by_key(|event| event.number);
-        all.truncate(limit);
-        let last = all.last().map_or(after, |event| event.number);
-        (all, head.finished_at.is_some() && last >= head.event_seq)
-    }
-
     pub(super) fn standing(&self, run: &Run) -> Standing {
         let Some(stored) = self.runs.get(&run.id) else { return Standing::default() };
         let owner = stored.run.head.owner.and_then(|owner| self.workers.get(&owner));
-        let holder = run.concurrency_key.as_ref().and_then(|key| self.keys.get(key)).filter(|id| **id != run.id);
+        let holder =
+            run.concurrency_key.as_ref().and_then(|key| self.keys.get(key)).filter(|id| **id != run.id);
         let ahead = self.runs.values().filter(|other| {
             other.run.concurrency_key.is_some()
                 && other.run.concurrency_key == run.concurrency_key
@@ -294,7 +254,8 @@ impl State {
         });
         Standing {
             host: owner.map(|known| known.worker.host.clone()),
-            heartbeat_age_s: owner.map(|known| known.renewed.map_or(f64::INFINITY, |at| at.elapsed().as_secs_f64())),
+            heartbeat_age_s: owner
+                .map(|known| known.renewed.map_or(f64::INFINITY, |at| at.elapsed().as_secs_f64())),
             key_holder: holder.copied(),
             key_queue: ahead.count() as i64,
             able_workers: able.count() as i64,
@@ -305,10 +266,6 @@ impl State {
         let found = self.runs.values().find(|stored| &*stored.run.definition_hash == hash)?;
         Some(found.run.definition.clone())
     }
-}
-
-fn of_run(number: i64, status: RunStatus, at: Timestamp, data: Value) -> Event {
-    Event { number, kind: EventKind::Run(status), at, step: None, attempt: None, data }
 }
 
 fn write(stored: &mut Stored, new: &Checkpoint) {

@@ -25,7 +25,9 @@ pub(super) async fn renew(pool: &PgPool, worker: &Worker) -> Result<()> {
 
 /// Its row stays, as one whose lease ran out long ago, for whatever runs it may still own.
 pub(super) async fn retire(pool: &PgPool, worker: WorkerId) -> Result<()> {
-    pool.execute("update worker set heartbeat_at = '-infinity' where id = $1::uuid", &[&worker.0]).await.map(|_| ())
+    pool.execute("update worker set heartbeat_at = '-infinity' where id = $1::uuid", &[&worker.0])
+        .await
+        .map(|_| ())
 }
 
 /// One statement finds and takes: rows that another process takes at this moment are passed over.
@@ -47,7 +49,8 @@ pub(super) async fn claim(
             ), left_behind as (
                 select r.id from flow_run r join flow_version v on v.hash = r.flow_version
                 where r.owner in (select w.id from worker w
-                                  where w.heartbeat_at < now() - make_interval(secs => $5::float8))
+                                  where $5::float8 is not null
+                                    and w.heartbeat_at < now() - make_interval(secs => $5::float8))
                   and v.tasks <@ $2::text[] and (v.runs_on is null or v.runs_on = any($3::text[]))
                 order by r.id limit $4::bigint for update of r skip locked
             ), taken as (
@@ -63,7 +66,13 @@ pub(super) async fn claim(
             returning ",
             run_columns!()
         ),
-        &[&worker.id.0, &worker.tasks, &worker.labels, &(limit as i64), &seconds(abandoned)],
+        &[
+            &worker.id.0,
+            &worker.tasks,
+            &worker.labels,
+            &(limit as i64),
+            &abandoned.map(|after| after.as_secs_f64()),
+        ],
     )
     .await?;
     if claimed.is_empty() {
@@ -90,11 +99,6 @@ pub(super) async fn claim(
         runs.push(rows::run(row, definition, steps.remove(&column(row, "id")?).unwrap_or_default())?);
     }
     Ok(runs)
-}
-
-/// An unlimited patience, in seconds, stands for "judge nobody".
-fn seconds(abandoned: Option<Duration>) -> f64 {
-    abandoned.map_or(1e9, |after| after.as_secs_f64())
 }
 
 pub(super) async fn next_due(pool: &PgPool) -> Result<Option<Duration>> {
@@ -131,7 +135,9 @@ pub(super) async fn request_cancel(pool: &PgPool, run: RunId) -> Result<Option<R
     .await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let status: String = column(row, "status")?;
-    RunStatus::parse(&status).map(Some).ok_or_else(|| Error::internal(format!("unknown run status {status:?}")))
+    RunStatus::parse(&status)
+        .map(Some)
+        .ok_or_else(|| Error::internal(format!("unknown run status {status:?}")))
 }
 
 /// An ended run goes back to work: nobody owns it, anybody may take it.

@@ -23,7 +23,12 @@ pub(super) async fn create(store: &PgFlowStore, new: NewRun) -> Result<Created> 
 }
 
 /// The old run's undo moves to the new one in the transaction that stores it.
-pub(super) async fn supersede(store: &PgFlowStore, old: RunId, old_version: i64, new: NewRun) -> Result<Created> {
+pub(super) async fn supersede(
+    store: &PgFlowStore,
+    old: RunId,
+    old_version: i64,
+    new: NewRun,
+) -> Result<Created> {
     keep_definition(store, &new.run).await?;
     let mut client = store.pool.client().await?;
     let transaction = client.transaction().await.map_err(error::from)?;

@@ -82,7 +82,12 @@ pub(super) async fn definition_of(store: &PgFlowStore, row: &Row) -> Result<Arc<
 }
 
 /// One statement, so that all parts are of one moment.
-pub(super) async fn events(pool: &PgPool, run: RunId, after: i64, limit: usize) -> Result<(Vec<Event>, bool)> {
+pub(super) async fn events(
+    pool: &PgPool,
+    run: RunId,
+    after: i64,
+    limit: usize,
+) -> Result<(Vec<Event>, bool)> {
     let rows = pool
         .query(
             "select e.number, e.kind, e.at, e.step, e.attempt, e.data,
@@ -120,7 +125,8 @@ pub(super) async fn events(pool: &PgPool, run: RunId, after: i64, limit: usize) 
         last = column::<Option<i64>>(row, "last")?;
         events.push(Event {
             number: column(row, "number")?,
-            kind: EventKind::parse(&kind).ok_or_else(|| Error::internal(format!("unknown event {kind:?}")))?,
+            kind: EventKind::parse(&kind)
+                .ok_or_else(|| Error::internal(format!("unknown event {kind:?}")))?,
             at: column(row, "at")?,
             step: column(row, "step")?,
             attempt: column::<Option<i32>>(row, "attempt")?.map(|attempt| attempt as u32),

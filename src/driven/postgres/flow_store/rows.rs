@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use flow_domain::flows::definition::Definition;
+use flow_domain::flows::outcome::Reason;
 use flow_domain::flows::run::{Cause, Head, Run, RunError, RunStatus};
 use flow_domain::flows::step::{Step, StepStatus, UndoStatus};
-use flow_domain::flows::task::Reason;
 use flow_domain::users::{Caller, Role};
 use flow_domain::{Error, Result, RunId, UserId, WorkerId};
 use jiff::Timestamp;

@@ -64,7 +64,10 @@ impl Connection {
         let written = async {
             let stored = self.execute(&arrays).await?;
             for (key, run) in keys.iter().filter(|(_, run)| stored.contains_key(run)) {
-                self.client.execute("select flow_hand_over($1::text, $2::uuid)", &[key, &run.0]).await.map_err(failed)?;
+                self.client
+                    .execute("select flow_hand_over($1::text, $2::uuid)", &[key, &run.0])
+                    .await
+                    .map_err(failed)?;
             }
             Ok(stored)
         };
@@ -89,7 +92,8 @@ impl Connection {
     /// gives the whole group back.
     pub(super) async fn settle_lost(&self, group: Vec<Write>) -> Result<Vec<Write>, Vec<Write>> {
         let ids: Vec<Uuid> = group.iter().map(|write| write.run().0).collect();
-        let sql = "select id, owner, epoch, version, cancel_requested from flow_run where id = any($1::uuid[])";
+        let sql =
+            "select id, owner, epoch, version, cancel_requested from flow_run where id = any($1::uuid[])";
         let Ok(rows) = self.client.query(sql, &[&ids]).await else { return Err(group) };
         let found: HashMap<Uuid, (i64, i64, bool)> =
             rows.iter().map(|row| (row.get(0), (row.get(2), row.get(3), row.get(4)))).collect();
@@ -116,11 +120,14 @@ impl Connection {
 }
 
 fn failed(cause: tokio_postgres::Error) -> Failed {
-    let again = [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE, SqlState::LOCK_NOT_AVAILABLE];
+    let again =
+        [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE, SqlState::LOCK_NOT_AVAILABLE];
     match cause.code() {
         Some(code) if again.contains(code) => Failed::Again,
         // 57P01 to 57P03, 53xxx: the server goes down, comes up, or has no room; it is asked again.
-        Some(code) if code.code().starts_with("57P") || code.code().starts_with("53") => Failed::ConnectionLost,
+        Some(code) if code.code().starts_with("57P") || code.code().starts_with("53") => {
+            Failed::ConnectionLost
+        }
         Some(code) if code == &SqlState::QUERY_CANCELED => Failed::ConnectionLost,
         Some(_) => Failed::Data(error::from(cause)),
         None if cause.is_closed() || std::error::Error::source(&cause).is_some() => Failed::ConnectionLost,

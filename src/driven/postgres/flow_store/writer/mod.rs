@@ -73,7 +73,11 @@ async fn write(config: Config, mut waiting: mpsc::Receiver<Write>) {
 }
 
 /// Writes a group, or answers into what smaller groups it must be split.
-async fn write_group(config: &Config, connection: &mut Option<Connection>, mut group: Vec<Write>) -> Vec<Vec<Write>> {
+async fn write_group(
+    config: &Config,
+    connection: &mut Option<Connection>,
+    mut group: Vec<Write>,
+) -> Vec<Vec<Write>> {
     loop {
         let open = match connection.take().filter(|open| !open.is_closed()) {
             Some(open) => open,

@@ -1,14 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use flow_domain::flows::definition::Definition;
 use flow_domain::flows::event::EventKind;
+use flow_domain::flows::outcome::Reason;
 use flow_domain::flows::run::{Failure, Run, RunStatus, Start};
-use flow_domain::flows::store::{
-    Ack, Created, FlowStore, Idempotency, NewRun, Release, RunFilter, Worker,
-};
-use flow_domain::flows::task::Reason;
+use flow_domain::flows::store::{Ack, Created, FlowStore, Idempotency, NewRun, Release, RunFilter, Worker};
 use flow_domain::users::{Caller, Role};
 use flow_domain::{RunId, UserId, WorkerId};
 use flow_manager::driven::memory::MemoryFlowStore;
@@ -16,6 +13,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::harness::TestDb;
+
+mod ownership;
 
 #[tokio::test]
 async fn memory_keeps_the_contract() {
@@ -32,11 +31,11 @@ async fn suite(store: &dyn FlowStore) {
     a_run_comes_back_as_it_was_stored(store).await;
     a_stale_write_is_fenced_and_changes_nothing(store).await;
     events_are_numbered_without_a_gap(store).await;
-    a_released_run_is_claimed_when_its_time_has_come(store).await;
-    an_abandoned_run_is_taken_over_under_a_new_epoch(store).await;
-    a_process_takes_only_what_it_can_do(store).await;
-    a_cancel_is_told_with_the_next_checkpoint(store).await;
-    a_key_is_held_by_one_run_and_handed_on_in_order(store).await;
+    ownership::a_released_run_is_claimed_when_its_time_has_come(store).await;
+    ownership::an_abandoned_run_is_taken_over_under_a_new_epoch(store).await;
+    ownership::a_process_takes_only_what_it_can_do(store).await;
+    ownership::a_cancel_is_told_with_the_next_checkpoint(store).await;
+    ownership::a_key_is_held_by_one_run_and_handed_on_in_order(store).await;
     an_idempotency_key_gives_the_same_run(store).await;
     an_ended_run_can_be_reopened_once(store).await;
     lists_are_newest_first_and_filtered(store).await;
@@ -44,7 +43,8 @@ async fn suite(store: &dyn FlowStore) {
 }
 
 fn definition(more: Value) -> Arc<Definition> {
-    let mut flow = json!({"name": "pair", "tasks": [{"name": "a", "task": "noop"}, {"name": "b", "task": "noop"}]});
+    let mut flow =
+        json!({"name": "pair", "tasks": [{"name": "a", "task": "noop"}, {"name": "b", "task": "noop"}]});
     flow.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     Arc::new(serde_json::from_value::<Definition>(flow).unwrap().resolved(&BTreeMap::new()))
 }
@@ -159,8 +159,19 @@ async fn events_are_numbered_without_a_gap(store: &dyn FlowStore) {
     assert_eq!(
         kinds,
         [
-            "run.queued", "run.running", "step.started", "progress", "output", "step.retrying", "run.waiting",
-            "run.running", "step.started", "step.succeeded", "step.started", "step.succeeded", "run.succeeded"
+            "run.queued",
+            "run.running",
+            "step.started",
+            "progress",
+            "output",
+            "step.retrying",
+            "run.waiting",
+            "run.running",
+            "step.started",
+            "step.succeeded",
+            "step.started",
+            "step.succeeded",
+            "run.succeeded"
         ]
     );
     let (rest, done) = store.events(run.id, 3, 2).await.unwrap();
@@ -168,97 +179,6 @@ async fn events_are_numbered_without_a_gap(store: &dyn FlowStore) {
     assert!(!done);
     assert_eq!(store.events(run.id, run.head.event_seq, 10).await.unwrap(), (vec![], true));
     assert_eq!(events.last().unwrap().kind, EventKind::Run(RunStatus::Succeeded));
-}
-
-async fn a_released_run_is_claimed_when_its_time_has_come(store: &dyn FlowStore) {
-    let (owner, heir) = (WorkerId::new(), worker());
-    let mut run = stored(store, run(), owner).await;
-    let position = run.start_step(0, json!({}), false, now());
-    run.hold_step(position, now() + Duration::from_secs(3600), now());
-    saved(store, &mut run, owner, Some(Release::At(now() + Duration::from_secs(3600)))).await;
-    let claimed = store.claim(&heir, 100, None).await.unwrap();
-    assert!(claimed.iter().all(|claimed| claimed.id != run.id), "its time has not come");
-    assert!(store.next_due().await.unwrap().is_some());
-
-    store.request_cancel(run.id).await.unwrap();
-    let claimed = store.claim(&heir, 100, None).await.unwrap();
-    let claimed = claimed.iter().find(|claimed| claimed.id == run.id).expect("a cancel makes it due");
-    assert!(claimed.head.cancel_requested);
-    assert_eq!((claimed.head.owner, claimed.head.epoch), (Some(heir.id), 2));
-    assert_eq!(claimed.steps, run.steps);
-}
-
-async fn an_abandoned_run_is_taken_over_under_a_new_epoch(store: &dyn FlowStore) {
-    let (dead, heir) = (worker(), worker());
-    store.renew(&dead).await.unwrap();
-    store.renew(&heir).await.unwrap();
-    let mut run = stored(store, run(), dead.id).await;
-    step(&mut run, json!("kept"));
-    saved(store, &mut run, dead.id, None).await;
-    let patience = Some(Duration::from_secs(5));
-    assert!(store.claim(&heir, 100, patience).await.unwrap().iter().all(|claimed| claimed.id != run.id));
-    store.retire(dead.id).await.unwrap();
-    assert!(store.claim(&heir, 100, None).await.unwrap().iter().all(|claimed| claimed.id != run.id));
-    let claimed = store.claim(&heir, 100, patience).await.unwrap();
-    let claimed = claimed.iter().find(|claimed| claimed.id == run.id).expect("its owner is gone");
-    assert_eq!((claimed.head.epoch, claimed.head.takeovers), (2, 1));
-    assert_eq!(claimed.steps, run.steps);
-    step(&mut run, json!("late"));
-    assert_eq!(saved(store, &mut run, dead.id, Some(Release::Final)).await, Ack::Fenced);
-}
-
-async fn a_process_takes_only_what_it_can_do(store: &dyn FlowStore) {
-    let run = run_of(definition(json!({"runs_on": "build"})));
-    store.create(NewRun { run: run.clone(), claim: false, idempotency: None }).await.unwrap();
-    let mine = |claimed: Vec<Run>| claimed.iter().any(|claimed| claimed.id == run.id);
-    let lacks_task = Worker { labels: vec!["build".into()], tasks: vec!["other".into()], ..worker() };
-    assert!(!mine(store.claim(&worker(), 100, None).await.unwrap()), "no label");
-    assert!(!mine(store.claim(&lacks_task, 100, None).await.unwrap()), "no task");
-    let able = Worker { labels: vec!["build".into()], ..worker() };
-    assert!(mine(store.claim(&able, 100, None).await.unwrap()));
-    assert!(!mine(store.claim(&able, 100, None).await.unwrap()), "once");
-}
-
-async fn a_cancel_is_told_with_the_next_checkpoint(store: &dyn FlowStore) {
-    let owner = WorkerId::new();
-    let mut run = stored(store, run(), owner).await;
-    assert_eq!(store.request_cancel(run.id).await.unwrap(), Some(RunStatus::Running));
-    step(&mut run, json!(1));
-    assert_eq!(saved(store, &mut run, owner, None).await, Ack::Stored { cancel_requested: true });
-    run.cancel(now());
-    saved(store, &mut run, owner, Some(Release::Final)).await;
-    assert_eq!(store.request_cancel(run.id).await.unwrap(), Some(RunStatus::Cancelled));
-    assert_eq!(store.request_cancel(RunId::new()).await.unwrap(), None);
-}
-
-async fn a_key_is_held_by_one_run_and_handed_on_in_order(store: &dyn FlowStore) {
-    let owner = worker();
-    let flow = definition(json!({"concurrency_key": format!("key-{}", RunId::new())}));
-    let mut first = stored(store, run_of(flow.clone()), owner.id).await;
-    let mut waiting = Vec::new();
-    for _ in 0..2 {
-        let mut run = run_of(flow.clone());
-        run.claim(owner.id, now());
-        let created = store.create(NewRun { run: run.clone(), claim: true, idempotency: None }).await.unwrap();
-        assert!(matches!(created, Created::Stored { claimed: false }));
-        waiting.push(run.id);
-    }
-    let standing = store.standing(&read(store, waiting[1]).await).await.unwrap();
-    assert_eq!((standing.key_holder, standing.key_queue), (Some(first.id), 1));
-    let ours = |runs: Vec<Run>| runs.into_iter().filter(|run| waiting.contains(&run.id)).collect::<Vec<_>>();
-    assert!(ours(store.claim(&owner, 100, None).await.unwrap()).is_empty());
-    for expected in &waiting {
-        step(&mut first, json!(1));
-        step(&mut first, json!(2));
-        assert_eq!(saved(store, &mut first, owner.id, Some(Release::Final)).await, STORED);
-        let mut claimed = ours(store.claim(&owner, 100, None).await.unwrap());
-        assert_eq!(claimed.iter().map(|run| run.id).collect::<Vec<_>>(), [*expected]);
-        first = claimed.remove(0);
-    }
-    step(&mut first, json!(1));
-    step(&mut first, json!(2));
-    saved(store, &mut first, owner.id, Some(Release::Final)).await;
-    stored(store, run_of(flow), owner.id).await;
 }
 
 async fn an_idempotency_key_gives_the_same_run(store: &dyn FlowStore) {
