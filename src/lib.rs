@@ -1,1 +1,4 @@
 //! Flow Manager.
+
+pub mod driven;
+pub mod driver;
