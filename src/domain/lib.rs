@@ -9,6 +9,7 @@ pub mod flows;
 mod ids;
 pub mod labs;
 pub mod ports;
+pub mod testing;
 pub mod users;
 
 pub use error::{Error, Fault, Kind, Result};
