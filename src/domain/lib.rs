@@ -10,6 +10,7 @@ pub mod health;
 mod ids;
 pub mod labs;
 pub mod ports;
+pub mod testing;
 pub mod users;
 
 pub use error::{Error, Fault, Kind, Result};
