@@ -66,6 +66,12 @@ impl Flows {
         input: Value,
         idempotency: Option<Idempotency>,
     ) -> Result<Started> {
+        if self.engine.is_stopping() {
+            return Err(Error::unavailable(
+                "service.draining",
+                "The service is about to stop; try again shortly.",
+            ));
+        }
         let flow = self.find(caller, flow)?;
         let faults = flow.input_faults(&input);
         if !faults.is_empty() {
@@ -139,8 +145,8 @@ impl Flows {
         Flow::new(definition, &self.registry, &self.catalogue.aliases, "/flow").map_err(invalid)
     }
 
-    /// Waits until the run is over, but no longer than `at_most`, and returns it as it is then. The run goes on
-    /// whether or not anybody waits.
+    /// Waits until the run is over, but no longer than `at_most` nor than this process, and returns it as it is then.
+    /// The run goes on whether or not anybody waits.
     pub async fn wait(&self, started: Started, at_most: Duration) -> Result<Run> {
         let Started { run, mut watch, .. } = started;
         if run.head.status.is_final() || at_most.is_zero() {
@@ -163,10 +169,12 @@ impl Flows {
                 watch = self.engine.live().watch(id);
             }
         };
-        match tokio::time::timeout(at_most, ended).await {
-            Ok(run) => Ok(run),
-            Err(_) => self.known(id).await,
+        tokio::select! {
+            run = ended => return Ok(run),
+            () = tokio::time::sleep(at_most) => {}
+            () = self.engine.stopped() => {}
         }
+        self.known(id).await
     }
 
     /// A run that this caller may see.

@@ -18,7 +18,14 @@ pub struct CannedHttp {
 }
 
 impl CannedHttp {
-    pub fn answer(&self, method: &str, url: &str, status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) {
+    pub fn answer(
+        &self,
+        method: &str,
+        url: &str,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self.push(method, url, Ok(HttpResponse { status, headers, body: body.into() }));
     }

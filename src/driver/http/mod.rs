@@ -4,8 +4,11 @@
 pub mod answer;
 pub mod body;
 mod catchers;
+mod event_stream;
+mod flow_manager;
 pub mod guards;
 pub mod health;
+mod idempotency;
 mod login;
 mod me;
 pub mod openapi;
@@ -14,6 +17,8 @@ pub mod problem;
 pub mod query;
 mod quiet;
 pub mod requests;
+mod run_view;
+mod runs;
 pub mod server;
 #[cfg(test)]
 mod tests;

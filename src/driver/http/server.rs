@@ -3,24 +3,26 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use flow_domain::flows::Flows;
 use flow_domain::users::{SignIn, Tokens, Users};
 use rocket::config::{Config, Ident, LogLevel, Shutdown};
 use rocket::error::ErrorKind;
 use rocket::figment::Profile;
 use rocket::http::Method;
 use rocket::shield::Shield;
-use rocket::{Build, Rocket, State, get, routes};
+use rocket::{Build, Ignite, Rocket, State, get, routes};
 use serde_json::Value;
 
 use super::health::{Checkup, Readiness};
 use super::requests::Requests;
-use super::{Answer, Handled, Operation, Resource, catchers, health, login, me, openapi};
+use super::{Answer, Handled, Operation, Resource, catchers, flow_manager, health, login, me, openapi, runs};
 
 /// What handlers may call.
 pub struct Services {
     pub sign_in: Arc<SignIn>,
     pub tokens: Arc<dyn Tokens>,
     pub users: Arc<dyn Users>,
+    pub flows: Arc<Flows>,
     pub checkup: Arc<Checkup>,
     pub readiness: Arc<Readiness>,
 }
@@ -42,7 +44,7 @@ pub struct HttpSettings {
 
 /// Every resource of the service.
 fn resources() -> Vec<Resource> {
-    vec![health::resource(), login::resource(), me::resource()]
+    vec![health::resource(), login::resource(), me::resource(), flow_manager::resource(), runs::resource()]
 }
 
 /// The service, ready to launch. The logger must be set before: Rocket brings its own where there is none.
@@ -67,7 +69,7 @@ pub fn build(settings: &HttpSettings, services: Services) -> Rocket<Build> {
 }
 
 /// Serves until its `Shutdown` is notified. The error names what kept it from listening.
-pub async fn launch(rocket: Rocket<Build>) -> Result<(), String> {
+pub async fn launch(rocket: Rocket<Ignite>) -> Result<(), String> {
     let Err(error) = rocket.launch().await else {
         return Ok(());
     };

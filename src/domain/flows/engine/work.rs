@@ -38,6 +38,15 @@ impl Engine {
         self.stopping.cancel();
     }
 
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Ready once [`Engine::stop`] was called.
+    pub async fn stopped(&self) {
+        self.stopping.cancelled().await;
+    }
+
     async fn renew(self: Arc<Self>) {
         let mut tick = tokio::time::interval(RENEW_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

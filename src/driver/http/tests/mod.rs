@@ -11,9 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flow_domain::flows::engine::Setup;
+use flow_domain::flows::store::Worker;
+use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::{Condition, Probe};
+use flow_domain::testing::TestContext;
 use flow_domain::users::{Account, Passwords, Role, SignIn, Tokens, User, Users};
-use flow_domain::{Error, Result, RunId, UserId};
+use flow_domain::{Error, Result, RunId, UserId, WorkerId};
 use rocket::http::{ContentType, Header, Status};
 use rocket::local::asynchronous::{Client, LocalRequest, LocalResponse};
 use rocket::{get, post, routes};
@@ -28,6 +32,7 @@ use super::prefer::Prefer;
 use super::query::Query;
 use super::{Answer, Handled, HttpSettings, Services, server};
 use crate::driven::credentials::{BcryptPasswords, JwtTokens, SigningKey};
+use crate::driven::memory::MemoryFlowStore;
 
 pub(super) const SECRET: &str = "a signing key of at least thirty-two bytes";
 pub(super) const EMAIL: &str = "ann@example.org";
@@ -102,6 +107,7 @@ impl Service {
             )),
             tokens: tokens.clone(),
             users: users.clone(),
+            flows: flows(),
             checkup: Arc::new(Checkup::new(vec![Arc::new(part.clone())])),
             readiness: readiness.clone(),
         };
@@ -136,6 +142,17 @@ impl Service {
         let request = self.client.post(path.to_owned()).header(ContentType::JSON).body(body);
         seen(with(request, token).dispatch().await).await
     }
+}
+
+/// No flow and no task, over a store in memory.
+fn flows() -> Arc<Flows> {
+    let registry = Arc::new(Registry::default());
+    let store = Arc::new(MemoryFlowStore::default());
+    let worker = Worker { id: WorkerId::new(), host: "here".into(), labels: vec![], tasks: vec![] };
+    let ports = Arc::new(TestContext::new().ports);
+    let setup =
+        Setup { store: store.clone(), registry: registry.clone(), ports, worker, works: true, slots: 8 };
+    Arc::new(Flows::new(Engine::new(setup), store, Arc::default(), registry))
 }
 
 /// An answer, read to its end.
