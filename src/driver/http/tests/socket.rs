@@ -84,7 +84,7 @@ fn what_rocket_cannot_parse_has_the_envelope_too() {
 fn a_caller_who_sends_too_much_before_it_listens_still_hears_why() {
     server::runtime(2).unwrap().block_on(async {
         let listening = Listening::start().await;
-        let body = "x".repeat(3 << 20);
+        let body = "x".repeat(7 << 20);
         let answer = listening
             .send(&format!(
                 "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
