@@ -1,1 +1,4 @@
 //! Flow Manager.
+
+pub mod config;
+pub mod logging;

@@ -10,8 +10,10 @@ pub use definition::{Definition, OnFailure};
 pub use registry::Registry;
 pub use task::{Effect, Outcome, Plan, Policy, Recovery, Stop, Task, TypedTask};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Alias {
     pub task: String,
+    #[serde(default)]
     pub input: Option<serde_json::Value>,
 }
