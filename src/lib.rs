@@ -1,4 +1,5 @@
 //! Flow Manager.
 
 pub mod config;
+pub mod driven;
 pub mod logging;

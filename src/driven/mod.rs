@@ -1,0 +1,5 @@
+//! Whom we call: the adapters that fill the domain's ports, and what they stand on.
+
+pub mod postgres;
+pub mod start_error;
+pub mod state_dir;
