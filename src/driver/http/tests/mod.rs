@@ -166,7 +166,13 @@ impl Service {
 fn flows() -> Arc<Flows> {
     let registry = Arc::new(Registry::default());
     let store = Arc::new(MemoryFlowStore::default());
-    let worker = Worker { id: WorkerId::new(), host: "here".into(), labels: vec![], tasks: vec![] };
+    let worker = Worker {
+        id: WorkerId::new(),
+        host: "here".into(),
+        host_id: "here".into(),
+        labels: vec![],
+        tasks: vec![],
+    };
     let ports = Arc::new(TestContext::new().ports);
     let setup =
         Setup { store: store.clone(), registry: registry.clone(), ports, worker, works: true, slots: 8 };
