@@ -51,6 +51,11 @@ impl Datasets for MemoryDatasets {
     async fn rows(&self, dataset: &str, limit: i64) -> Result<Vec<Row>> {
         let most = usize::try_from(limit).unwrap_or(0);
         let all = held(&self.rows);
-        Ok(all.iter().filter(|stored| stored.dataset == dataset).take(most).map(|stored| stored.row.clone()).collect())
+        Ok(all
+            .iter()
+            .filter(|stored| stored.dataset == dataset)
+            .take(most)
+            .map(|stored| stored.row.clone())
+            .collect())
     }
 }

@@ -9,16 +9,25 @@ use super::held;
 use crate::ports::{HttpClient, HttpRequest, HttpResponse};
 use crate::{Error, Kind, Result};
 
+type Answers = VecDeque<Result<HttpResponse>>;
+
 /// Answers by method and URL; a URL without an answer is on a host that is not allowed. Several answers to one URL
 /// are given one after another, the last one from then on.
 #[derive(Default)]
 pub struct CannedHttp {
-    answers: Mutex<BTreeMap<(String, String), VecDeque<Result<HttpResponse>>>>,
+    answers: Mutex<BTreeMap<(String, String), Answers>>,
     requests: Mutex<Vec<HttpRequest>>,
 }
 
 impl CannedHttp {
-    pub fn answer(&self, method: &str, url: &str, status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) {
+    pub fn answer(
+        &self,
+        method: &str,
+        url: &str,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self.push(method, url, Ok(HttpResponse { status, headers, body: body.into() }));
     }

@@ -73,7 +73,12 @@ impl LabSessions for Refusing {
         refused()
     }
 
-    async fn set_status(&self, _id: SessionId, _status: SessionStatus, _outputs: Option<Value>) -> Result<()> {
+    async fn set_status(
+        &self,
+        _id: SessionId,
+        _status: SessionStatus,
+        _outputs: Option<Value>,
+    ) -> Result<()> {
         refused()
     }
 

@@ -30,7 +30,8 @@ impl Drop for TempWorkspaces {
 impl TempWorkspaces {
     fn path(&self, user: UserId, lab: &str) -> Result<PathBuf> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
-        if lab.is_empty() || lab.starts_with(['.', '_', '-']) || lab.contains("..") || !lab.chars().all(plain) {
+        if lab.is_empty() || lab.starts_with(['.', '_', '-']) || lab.contains("..") || !lab.chars().all(plain)
+        {
             return Err(Error::invalid("workspace.name_invalid", "This is not the name of a lab.", vec![]));
         }
         Ok(self.root.join(user.to_string()).join(lab))
