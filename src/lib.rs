@@ -1,1 +1,3 @@
 //! Flow Manager.
+
+pub mod driven;
