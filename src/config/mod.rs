@@ -93,7 +93,12 @@ impl Config {
     fn contradictions(&self) -> Vec<String> {
         let pairs = [
             ("secrets.url", self.secrets.url.is_some(), "secrets.role_id", self.secrets.role_id.is_some()),
-            ("secrets.url", self.secrets.url.is_some(), "secrets.secret_id", self.secrets.secret_id.is_some()),
+            (
+                "secrets.url",
+                self.secrets.url.is_some(),
+                "secrets.secret_id",
+                self.secrets.secret_id.is_some(),
+            ),
             ("oidc.issuer", self.oidc.issuer.is_some(), "oidc.client_id", self.oidc.client_id.is_some()),
             ("proxmox.url", self.proxmox.url.is_some(), "proxmox.token", self.proxmox.token.is_some()),
             (

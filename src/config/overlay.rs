@@ -78,7 +78,9 @@ pub(super) fn from_environment<'a>(
 ) -> Vec<Override<'a>> {
     let mut found: Vec<Override<'a>> = Vec::new();
     let mut variables: Vec<_> = environment
-        .filter_map(|(name, value)| Some((name.into_string().ok().filter(|name| name.starts_with("FLOW_"))?, value)))
+        .filter_map(|(name, value)| {
+            Some((name.into_string().ok().filter(|name| name.starts_with("FLOW_"))?, value))
+        })
         .collect();
     variables.sort();
     for (name, value) in variables {
@@ -114,7 +116,8 @@ fn lookup<'a>(schema: &'a Schema, variable: &str) -> Option<(&'a Key, bool)> {
 }
 
 fn secret_file(name: &str, path: &str) -> Result<Value, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {path} cannot be read: {error}."))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("{name}: {path} cannot be read: {error}."))?;
     Ok(Value::String(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
@@ -128,7 +131,9 @@ fn parse(name: &str, key: &Key, text: &str) -> Result<Value, String> {
         Value::Array(_) => Ok(Value::Array(items().map(|item| Value::String(item.to_owned())).collect())),
         Value::Table(_) => items()
             .map(|item| item.split_once('=').ok_or_else(wrong))
-            .map(|pair| pair.map(|(key, value)| (key.trim().to_owned(), Value::String(value.trim().to_owned()))))
+            .map(|pair| {
+                pair.map(|(key, value)| (key.trim().to_owned(), Value::String(value.trim().to_owned())))
+            })
             .collect::<Result<Table, _>>()
             .map(Value::Table),
         _ => Ok(Value::String(text.to_owned())),

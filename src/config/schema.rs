@@ -45,7 +45,9 @@ impl Schema {
         for (section, value) in &defaults {
             match value {
                 Value::Table(table) if !OPEN.contains(&section.as_str()) => {
-                    keys.extend(table.iter().map(|(key, default)| Key::new(&format!("{section}.{key}"), default)));
+                    keys.extend(
+                        table.iter().map(|(key, default)| Key::new(&format!("{section}.{key}"), default)),
+                    );
                 }
                 default => keys.push(Key::new(section, default)),
             }
@@ -93,9 +95,9 @@ impl Key {
     pub fn get<'a>(&self, settings: &'a Table) -> &'a Value {
         let table = match self.name.split_once('.') {
             None => settings,
-            Some((section, _)) => {
-                settings[section].as_table().expect("settings start as the defaults, which have every section")
-            }
+            Some((section, _)) => settings[section]
+                .as_table()
+                .expect("settings start as the defaults, which have every section"),
         };
         &table[self.leaf()]
     }

@@ -23,7 +23,9 @@ fn the_shipped_settings_stand_by_themselves() {
 
 #[test]
 fn a_variable_wins_over_the_file_and_the_file_over_the_default() {
-    let file = file("[server]\nport = 9000\ndrain_s = 7\n[aliases]\ntask1 = { task = \"noop\", input = { a = 1 } }\n");
+    let file = file(
+        "[server]\nport = 9000\ndrain_s = 7\n[aliases]\ntask1 = { task = \"noop\", input = { a = 1 } }\n",
+    );
     let config = Config::load(Some(file.path()), [("FLOW_SERVER_PORT", "9001")]).unwrap();
     assert_eq!((config.server.port, config.server.drain_s), (9001, 7));
     assert_eq!(config.aliases["task1"].task, "noop");
@@ -73,7 +75,10 @@ fn an_unknown_key_in_a_file_is_named_with_the_file() {
     let faults = Config::load(Some(file.path()), NOTHING).unwrap_err().join("\n");
     let at = file.path().display();
     assert!(faults.contains(&format!("demmo in {at} is not a setting, did you mean demo?")), "{faults}");
-    assert!(faults.contains(&format!("server.prot in {at} is not a setting, did you mean server.port?")), "{faults}");
+    assert!(
+        faults.contains(&format!("server.prot in {at} is not a setting, did you mean server.port?")),
+        "{faults}"
+    );
     assert!(faults.contains(&format!("server.port in {at} must be a whole number.")), "{faults}");
     assert!(faults.contains(&format!("sever in {at} is not a setting, did you mean server?")), "{faults}");
 }
@@ -91,7 +96,9 @@ fn a_secret_may_come_from_a_file_and_only_a_secret() {
     let path = secret.path().to_str().unwrap();
     let config = Config::load(None, [("FLOW_DATABASE_URL_FILE", path)]).unwrap();
     assert_eq!(config.database.url.unwrap().expose(), "postgres://bob:pa55@db/flows");
-    assert!(faults(&[("FLOW_SERVER_PORT_FILE", path)])[0].starts_with("FLOW_SERVER_PORT_FILE is not a setting"));
+    assert!(
+        faults(&[("FLOW_SERVER_PORT_FILE", path)])[0].starts_with("FLOW_SERVER_PORT_FILE is not a setting")
+    );
     let twice = faults(&[("FLOW_DATABASE_URL_FILE", path), ("FLOW_DATABASE_URL", "x")]);
     assert_eq!(twice, ["FLOW_DATABASE_URL_FILE is set twice, as a value and as a file; leave one."]);
 }
@@ -106,7 +113,10 @@ fn no_secret_shows_in_debug_output_or_in_the_masked_list() {
     });
     let config = Config::load(None, environment.collect::<Vec<_>>()).unwrap();
     let printed = format!("{config:?} {:?}", config.masked());
-    assert!(!printed.contains("pa55") && !printed.contains("5e5e") && !printed.contains("94, 94"), "{printed}");
+    assert!(
+        !printed.contains("pa55") && !printed.contains("5e5e") && !printed.contains("94, 94"),
+        "{printed}"
+    );
     let url = config.masked().iter().find(|setting| setting.name == "database.url").unwrap();
     assert_eq!((url.value.as_str(), url.origin.as_str()), ("\"***\"", "FLOW_DATABASE_URL"));
 }

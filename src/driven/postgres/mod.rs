@@ -1,3 +1,4 @@
 //! PostgreSQL.
 
 pub mod embedded;
+pub mod probe;

@@ -17,8 +17,9 @@ pub(super) fn find_or_make(path: &Path) -> Result<[u8; 32], StartError> {
         Ok(text) => parse(text.trim()).ok_or_else(|| {
             StartError::new(format!("{} is damaged: it is not 64 hexadecimal digits.", path.display()))
         }),
-        Err(error) if error.kind() == ErrorKind::NotFound => make(path)
-            .map_err(|error| StartError::new(format!("{} cannot be written.", path.display())).because(error)),
+        Err(error) if error.kind() == ErrorKind::NotFound => make(path).map_err(|error| {
+            StartError::new(format!("{} cannot be written.", path.display())).because(error)
+        }),
         Err(error) => Err(StartError::new(format!("{} cannot be read.", path.display())).because(error)),
     }
 }

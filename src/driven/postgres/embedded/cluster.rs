@@ -52,7 +52,8 @@ pub(super) fn version_of(home: &Path) -> Result<Option<u32>, StartError> {
         return Ok(None);
     }
     let text = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
-    let unreadable = || StartError::new(format!("The private database is damaged: {} is unreadable.", file.display()));
+    let unreadable =
+        || StartError::new(format!("The private database is damaged: {} is unreadable.", file.display()));
     text.map(Some).ok_or_else(unreadable)
 }
 
@@ -96,7 +97,9 @@ impl Cluster {
                     }
                     match self.launch() {
                         Ok(()) => launched = true,
-                        Err(error) if begun.elapsed() > LEFTOVERS_LIMIT || !self.has_leftovers() => return Err(error),
+                        Err(error) if begun.elapsed() > LEFTOVERS_LIMIT || !self.has_leftovers() => {
+                            return Err(error);
+                        }
                         Err(_) => {}
                     }
                 }
@@ -115,7 +118,8 @@ impl Cluster {
             }
             Ok(())
         };
-        create().map_err(|error| StartError::new("The private database cannot be set up.").because(said(&error)))
+        create()
+            .map_err(|error| StartError::new("The private database cannot be set up.").because(said(&error)))
     }
 
     pub fn stop(&self) -> Result<(), StartError> {
@@ -163,7 +167,8 @@ impl Cluster {
     /// directory goes by the environment, and the others are relative to the working directory.
     fn launch(&self) -> Result<(), StartError> {
         self.rotate_log();
-        let failed = |cause: String| StartError::new("The private database cannot be started.").because(cause);
+        let failed =
+            |cause: String| StartError::new("The private database cannot be started.").because(cause);
         self.write_settings().map_err(|error| failed(error.to_string()))?;
         let mut command = self.command("pg_ctl");
         command.env("PGDATA", &self.data).args(["start", "--silent", "--wait", "--log=postgres.log"]);

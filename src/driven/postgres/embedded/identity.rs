@@ -21,7 +21,8 @@ impl Identity {
     /// Who owns the cluster below `home`; for a new one, ourselves, or as root `postgres`, or else `nobody`.
     pub fn for_cluster(home: &Path) -> Result<Self, StartError> {
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        let owner = fs::metadata(home).ok().map(|found| (found.uid(), found.gid())).filter(|(uid, _)| *uid != 0);
+        let owner =
+            fs::metadata(home).ok().map(|found| (found.uid(), found.gid())).filter(|(uid, _)| *uid != 0);
         if !uid.is_root() {
             let own = Self { uid: uid.as_raw(), gid: gid.as_raw(), lent: false };
             return match owner {
@@ -50,8 +51,9 @@ impl Identity {
 
     /// Makes a directory that only this user (and root) can enter, or checks that it is one.
     pub fn make_private(&self, dir: &Path) -> Result<(), StartError> {
-        let failed =
-            |error| StartError::new(format!("The directory {} cannot be made.", dir.display())).because(error);
+        let failed = |error| {
+            StartError::new(format!("The directory {} cannot be made.", dir.display())).because(error)
+        };
         match DirBuilder::new().mode(0o700).create(dir) {
             Ok(()) if self.lent => chown(dir, Some(self.uid), Some(self.gid)).map_err(failed)?,
             Ok(()) => {}

@@ -15,11 +15,11 @@ const NEEDED: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 
 /// Where packages put them besides PATH; `*` stands for a version, of which the newest comes first.
 const FOLDERS: [&str; 8] = [
-    "/usr/lib/postgresql/*/bin",            // Debian, Ubuntu
-    "/usr/pgsql-*/bin",                     // Fedora and its kin, from postgresql.org
-    "/usr/bin",                             // Fedora's own, Arch, Alpine
-    "/opt/homebrew/opt/postgresql@*/bin",   // Homebrew, Apple silicon
-    "/usr/local/opt/postgresql@*/bin",      // Homebrew, Intel
+    "/usr/lib/postgresql/*/bin",          // Debian, Ubuntu
+    "/usr/pgsql-*/bin",                   // Fedora and its kin, from postgresql.org
+    "/usr/bin",                           // Fedora's own, Arch, Alpine
+    "/opt/homebrew/opt/postgresql@*/bin", // Homebrew, Apple silicon
+    "/usr/local/opt/postgresql@*/bin",    // Homebrew, Intel
     "/home/linuxbrew/.linuxbrew/opt/postgresql@*/bin",
     "/Applications/Postgres.app/Contents/Versions/*/bin",
     "/usr/local/pgsql/bin",
@@ -83,7 +83,8 @@ impl Programs {
 
 fn usual_folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect();
+    let mut folders: Vec<PathBuf> =
+        std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect();
     // A link on PATH to one program leads to the folder of all of them.
     let linked = folders.iter().filter_map(|folder| folder.join("initdb").canonicalize().ok());
     let linked: Vec<PathBuf> = linked.filter_map(|initdb| Some(initdb.parent()?.to_path_buf())).collect();
@@ -116,8 +117,10 @@ fn output_of(command: &mut Command) -> Option<String> {
 }
 
 fn refusal(configured: Option<&Path>, made_by: Option<u32>, found: &[Programs]) -> StartError {
-    let seen: Vec<String> =
-        found.iter().map(|programs| format!("{} in {}", programs.version, programs.folder.display())).collect();
+    let seen: Vec<String> = found
+        .iter()
+        .map(|programs| format!("{} in {}", programs.version, programs.folder.display()))
+        .collect();
     let wanted = match made_by {
         Some(major) => format!("PostgreSQL {major}, which made the private database,"),
         None => format!("PostgreSQL {OLDEST} or later"),

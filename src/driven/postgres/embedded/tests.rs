@@ -53,9 +53,8 @@ fn it_is_durable_private_and_in_a_session_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let embedded = start(dir.path());
     let mut client = client(&embedded);
-    let mut setting = |name: &str| -> String {
-        client.query_one("select current_setting($1)", &[&name]).unwrap().get(0)
-    };
+    let mut setting =
+        |name: &str| -> String { client.query_one("select current_setting($1)", &[&name]).unwrap().get(0) };
     assert_eq!(["fsync", "synchronous_commit", "full_page_writes"].map(&mut setting), ["on", "on", "on"]);
     assert_eq!(["listen_addresses", "server_encoding", "TimeZone"].map(&mut setting), ["", "UTF8", "UTC"]);
     let pid = server_pid(dir.path()).unwrap();
