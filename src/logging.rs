@@ -4,17 +4,17 @@ use std::io::{self, Write};
 
 use env_logger::{Builder, Target, WriteStyle};
 use jiff::Timestamp;
-use log::{Level, LevelFilter, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde_json::json;
 
-use crate::config::{Log, LogFormat};
+use crate::config::{self, LogFormat};
 
 /// Our own crates. All else is shown from error on, whatever the level: below that, libraries print request bodies,
 /// headers and statements, passwords and tokens included.
 const OURS: [&str; 3] = ["flow_manager", "flow_domain", "flow_tasks"];
 
 /// Sets up the process's log. A second call changes nothing.
-pub fn start(settings: &Log) {
+pub fn start(settings: &config::Log) {
     let format = settings.format;
     let mut builder = Builder::new();
     builder.target(Target::Stderr).write_style(WriteStyle::Never).filter_level(LevelFilter::Error);
@@ -23,7 +23,35 @@ pub fn start(settings: &Log) {
     }
     builder.format(move |out, record| write_line(out, format, Timestamp::now(), record));
     // Tests in one process share the first one's log.
-    let _ = builder.try_init();
+    if log::set_boxed_logger(Box::new(Quiet(builder.build()))).is_ok() {
+        log::set_max_level(settings.level.max(LevelFilter::Error));
+    }
+}
+
+/// Keeps back what no level may show.
+struct Quiet(env_logger::Logger);
+
+impl Log for Quiet {
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        worth_logging(metadata) && self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record) {
+        if worth_logging(record.metadata()) {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+/// Rocket's route macros log from our own modules, with a target that ends in `::_`: a refused guard with its error.
+/// And `rocket::server` logs every unknown path, its query included, as an error.
+fn worth_logging(metadata: &Metadata) -> bool {
+    let target = metadata.target();
+    !target.ends_with("::_") && !target.starts_with("rocket::server")
 }
 
 fn write_line(out: &mut dyn Write, format: LogFormat, now: Timestamp, record: &Record) -> io::Result<()> {
@@ -80,6 +108,13 @@ mod tests {
             line(LogFormat::Text, "run \"a\"\nERROR forged\u{1b}[2J é"),
             "2026-01-02T03:04:05.678Z INFO  flow_manager::app: run \"a\"\\nERROR forged\\u{1b}[2J é\n"
         );
+    }
+
+    #[test]
+    fn the_frameworks_lines_from_our_modules_are_kept_back() {
+        let worth = |target| worth_logging(&Metadata::builder().target(target).level(Level::Error).build());
+        assert!(worth("flow_manager::driver::http::requests") && worth("tokio_postgres"));
+        assert!(!worth("flow_manager::driver::http::login::_") && !worth("rocket::server::_"));
     }
 
     #[test]

@@ -18,7 +18,8 @@ impl LateTokens {
     }
 
     fn get(&self) -> Result<&JwtTokens> {
-        let starting = || Error::unavailable("service.starting", "The service is starting; try again shortly.");
+        let starting =
+            || Error::unavailable("service.starting", "The service is starting; try again shortly.");
         self.0.get().ok_or_else(starting)
     }
 }

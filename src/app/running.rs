@@ -1,5 +1,6 @@
 //! From the first log line to the last: migrate, be ready, drain, stop.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use super::stores::Stores;
 use crate::config::Config;
 use crate::driven::credentials::JwtTokens;
 use crate::driven::postgres::{PgFlowStore, migrate, users};
+use crate::driven::start_error::StartError;
+use crate::driver::cli::banner;
 use crate::driver::http::health::Readiness;
 use crate::driver::http::server;
 
@@ -35,47 +38,45 @@ pub(super) struct Service {
 impl Service {
     /// Serves until a signal says stop. Listens first, so that the port, the health and the signals live while the
     /// database is away.
-    pub(super) async fn run(self, rocket: Rocket<Build>) -> Result<(), String> {
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-        let rocket = rocket.ignite().await.map_err(|error| format!("the server cannot start: {}", error.kind()))?;
+    pub(super) async fn run(self, rocket: Rocket<Build>) -> Result<(), StartError> {
+        let unheard = |error| StartError::new("Signals cannot be heard.").because(error);
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+        let refused =
+            |error: rocket::Error| StartError::new(format!("The server cannot start: {}.", error.kind()));
+        let rocket = rocket.ignite().await.map_err(refused)?;
         let shutdown = rocket.shutdown();
         let mut server = tokio::spawn(server::launch(rocket));
 
+        let mut over = None;
         let work = tokio::select! {
-            started = self.start() => Some(started?),
-            ended = &mut server => return ended.map_err(|error| error.to_string())?,
+            started = self.start() => Some(started.map_err(StartError::new)?),
+            ended = &mut server => return outcome(ended),
             _ = interrupt.recv() => None,
             _ = terminate.recv() => None,
         };
-        let ended = match work {
-            None => Ok(()),
-            Some(work) => {
-                let ended = tokio::select! {
-                    ended = &mut server => Some(ended),
-                    _ = interrupt.recv() => None,
-                    _ = terminate.recv() => {
-                        self.drain().await;
-                        None
-                    }
-                };
-                log::info!("stopping");
-                self.readiness.set_draining();
-                // From here on callers who wait are answered with the run's address, and running steps are told.
-                self.engine.stop();
-                match ended {
-                    Some(ended) => {
-                        let _ = work.await;
-                        return ended.map_err(|error| error.to_string())?;
-                    }
-                    None => work.await.map_err(|error| error.to_string()),
-                }
+        if let Some(work) = work {
+            tokio::select! {
+                ended = &mut server => over = Some(ended),
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => self.drain().await,
             }
-        };
+            log::info!("stopping");
+            self.readiness.set_draining();
+            // From here on callers who wait are answered with their run's address, and running steps are told.
+            self.engine.stop();
+            if work.await.is_err() {
+                log::error!("the engine ended by a panic");
+            }
+        }
         shutdown.notify();
-        server.await.map_err(|error| error.to_string())??;
+        let ended = match over {
+            Some(ended) => ended,
+            None => server.await,
+        };
         log::info!("stopped");
-        ended
+        self.stores.close().await?;
+        outcome(ended)
     }
 
     /// A load balancer sees that the service is about to stop, before it stops.
@@ -110,7 +111,7 @@ impl Service {
     async fn migrate(&self) -> Result<(), String> {
         let mut attempt = 0_u32;
         loop {
-            match migrate::migrate(&self.stores.connect).await {
+            match migrate::migrate(&self.stores.database.config).await {
                 Ok(applied) => {
                     if !applied.is_empty() {
                         log::info!("migrations applied: {}", applied.join(", "));
@@ -139,7 +140,9 @@ impl Service {
                 users::seed_demo(&self.stores.pool, &hash).await.map_err(|error| error.to_string())?;
             }
             (false, true) => {
-                log::warn!("the demo user is in the database with a well-known password and this is no demo; remove it");
+                log::warn!(
+                    "the demo user is in the database with a well-known password and this is no demo; remove it"
+                );
             }
             _ => {}
         }
@@ -147,21 +150,17 @@ impl Service {
     }
 
     fn greet(&self) {
-        let server = &self.config.server;
-        log::info!("ready on http://{}:{}", server.address, server.port);
-        if !self.config.demo {
-            return;
-        }
-        let base = format!("http://127.0.0.1:{}", server.port);
-        println!(
-            "\nFlow Manager is ready on {base}\n\
-             Demo user: user3784mail@gmail.com, password: {DEMO_PASSWORD}\n\nTry:\n  \
-             TOKEN=$(curl -s {base}/login -H 'Content-Type: application/json' \
-             -d '{{\"email\":\"user3784mail@gmail.com\",\"password\":\"{DEMO_PASSWORD}\"}}' | jq -r .token)\n  \
-             curl -s {base}/flow-manager -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \
-             -d '{{\"flow\":\"hello\",\"input\":{{\"name\":\"you\"}}}}' | jq\n  \
-             curl -s {base}/flow-manager -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \
-             -d '{{\"flow\":\"lab-launch\",\"input\":{{\"lab\":\"hello-terraform\"}}}}' | jq\n"
-        );
+        let address = SocketAddr::new(self.config.server.address, self.config.server.port);
+        log::info!("ready on {address}");
+        println!("{}", banner(address, self.config.demo.then_some((users::DEMO_EMAIL, DEMO_PASSWORD))));
+    }
+}
+
+/// How the server ended, as a sentence.
+fn outcome(ended: Result<Result<(), String>, tokio::task::JoinError>) -> Result<(), StartError> {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(sentence)) => Err(StartError::new(sentence)),
+        Err(error) => Err(StartError::new("The server was cut short.").because(error)),
     }
 }

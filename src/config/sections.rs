@@ -91,18 +91,10 @@ pub struct Secrets {
 pub struct Auth {
     #[serde(deserialize_with = "signing_secret")]
     pub secret: Option<Secret>,
-    pub algorithm: Algorithm,
     pub token_ttl_s: NonZeroU32,
     pub issuer: String,
     pub audience: String,
     pub open_signup: bool,
-}
-
-/// How tokens are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Algorithm {
-    #[serde(rename = "HS256")]
-    Hs256,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod lab_sessions;
 pub mod migrate;
 pub mod pool;
+pub mod probe;
 pub mod state_copies;
 pub mod users;
 

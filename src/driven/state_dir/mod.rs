@@ -7,6 +7,7 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Access;
 use sha2::{Digest, Sha256};
 
 use super::start_error::StartError;
@@ -55,14 +56,29 @@ impl StateDir {
         }
     }
 
+    /// Names this directory among those of all machines, made at the first call: child processes and learners' files
+    /// live below it, whatever the machine or container is called.
+    pub fn host_id(&self) -> Result<String, StartError> {
+        let id = keys::find_or_make(&self.path.join("host.id"))?;
+        Ok(id[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// The key that encrypts things at rest, made at the first call.
     pub fn state_key(&self) -> Result<[u8; 32], StartError> {
         keys::find_or_make(&self.path.join("state.key"))
     }
 
-    /// The key that signs tokens, made at the first call.
-    pub fn signing_key(&self) -> Result<[u8; 32], StartError> {
-        keys::find_or_make(&self.path.join("signing.key"))
+    /// What `open` would find, for people; nothing is made or changed.
+    pub fn probe(configured: Option<&Path>) -> Result<String, StartError> {
+        let path = configured.map_or_else(default_path, Path::to_path_buf);
+        if path.is_dir() {
+            return match lock_held_by(&path) {
+                Some(holder) => Ok(format!("{}, in use by {holder}", path.display())),
+                None => writable(&path).map(|()| path.display().to_string()),
+            };
+        }
+        let there = path.ancestors().find(|parent| parent.is_dir()).unwrap_or(Path::new("."));
+        writable(there).map(|()| format!("{}, to be made at the first start", path.display()))
     }
 }
 
@@ -99,6 +115,27 @@ fn make(path: &Path) -> std::io::Result<()> {
     }
 }
 
+fn writable(dir: &Path) -> Result<(), StartError> {
+    rustix::fs::access(dir, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+        StartError::new(format!("The state directory needs {} to be writable.", dir.display())).because(error)
+    })
+}
+
+fn lock_held_by(dir: &Path) -> Option<String> {
+    let mut file = File::open(dir.join("lock")).ok()?;
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| holder(&mut file))
+}
+
+/// Who wrote the lock file last; as long as the lock is held, that is who holds it.
+fn holder(file: &mut File) -> String {
+    let mut pid = String::new();
+    let _ = file.read_to_string(&mut pid);
+    match pid.trim() {
+        "" => "another service".to_owned(),
+        pid => format!("another service (process {pid})"),
+    }
+}
+
 fn lock(dir: &Path) -> Result<File, StartError> {
     let path = dir.join("lock");
     let failed = |error: std::io::Error| {
@@ -116,15 +153,10 @@ fn lock(dir: &Path) -> Result<File, StartError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let _ = file.read_to_string(&mut holder);
-            let holder = match holder.trim() {
-                "" => "another service".to_owned(),
-                pid => format!("another service (process {pid})"),
-            };
             return Err(StartError::new(format!(
-                "The state directory {} is in use by {holder}; stop it, or set FLOW_STATE_DIR to a directory of this one's own.",
-                dir.display()
+                "The state directory {} is in use by {}; stop it, or set FLOW_STATE_DIR to a directory of this one's own.",
+                dir.display(),
+                holder(&mut file)
             )));
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
@@ -150,7 +182,10 @@ mod tests {
             refusal.contains(&format!("in use by another service (process {})", std::process::id())),
             "{refusal}"
         );
+        let seen = StateDir::probe(Some(dir.path())).unwrap();
+        assert!(seen.contains("in use by another service"), "{seen}");
         drop(first);
+        assert!(!StateDir::probe(Some(dir.path())).unwrap().contains("in use"));
         StateDir::open(Some(dir.path())).unwrap();
     }
 
@@ -172,7 +207,6 @@ mod tests {
         let state = StateDir::open(Some(dir.path())).unwrap();
         let key = state.state_key().unwrap();
         assert_eq!(state.state_key().unwrap(), key);
-        assert_ne!(state.signing_key().unwrap(), key);
         let mode = fs::metadata(state.path().join("state.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

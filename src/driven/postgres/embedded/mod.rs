@@ -57,6 +57,16 @@ impl Embedded {
         Ok(!running)
     }
 
+    /// What `start` would use in this state directory, for people; nothing is made or started.
+    pub fn probe(state_dir: &Path, bin_dir: Option<&Path>) -> Result<String, StartError> {
+        let home = state_dir.join("postgres");
+        let identity = Identity::for_cluster(&home)?;
+        let programs =
+            Programs::find(bin_dir, cluster::version_of(&home)?, |folder| identity.must_reach(folder))?;
+        identity.must_reach(state_dir)?;
+        Ok(format!("PostgreSQL {} in {}", programs.version, programs.folder.display()))
+    }
+
     /// How to connect to it.
     pub fn config(&self) -> Config {
         cluster::connection(&self.server, NAME)
