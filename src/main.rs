@@ -1,10 +1,7 @@
-use std::path::Path;
+use std::process::ExitCode;
 
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    if let [_, command, dir] = args.as_slice()
-        && command == "child"
-    {
-        std::process::exit(flow_manager::driven::process::child_main(Path::new(dir)));
-    }
+use flow_manager::driver::cli;
+
+fn main() -> ExitCode {
+    cli::run(cli::Arguments::read())
 }

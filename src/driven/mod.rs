@@ -1,5 +1,12 @@
-//! Whom we call: adapters of the domain's ports.
+//! Whom we call: the adapters that fill the domain's ports, and what they stand on.
 
+pub mod credentials;
+pub mod http_client;
 pub mod labs;
+pub mod memory;
+pub mod postgres;
 pub mod process;
+pub mod start_error;
+pub mod state_dir;
 pub mod terraform;
+pub mod workspaces;
