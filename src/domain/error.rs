@@ -90,8 +90,12 @@ impl Error {
 
     /// Our fault: the caller learns nothing but that.
     pub fn internal(cause: impl fmt::Display) -> Self {
-        Self::new(Kind::Internal, "internal", "Something went wrong on our side; the request's id is in the log.")
-            .because(cause)
+        Self::new(
+            Kind::Internal,
+            "internal",
+            "Something went wrong on our side; the request's id is in the log.",
+        )
+        .because(cause)
     }
 
     /// Adds the cause, for the log.

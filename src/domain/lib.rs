@@ -6,6 +6,7 @@
 pub mod datasets;
 pub mod error;
 pub mod flows;
+pub mod health;
 mod ids;
 pub mod labs;
 pub mod ports;
