@@ -8,6 +8,7 @@ mod probes;
 mod running;
 mod stores;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::driven::credentials::BcryptPasswords;
 use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
 use crate::driven::postgres::{PgDatasets, PgFlowStore, PgLabSessions, PgStateCopies, PgUsers};
+use crate::driven::secrets_file::SecretsFile;
 use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
 use crate::driven::workspaces::FsWorkspaces;
@@ -93,6 +95,7 @@ fn assemble(
         store: flow_store.clone(),
         registry: registry.clone(),
         ports: Arc::new(ports),
+        secrets: Arc::new(SecretsFile(secrets_file(&config)?)),
         worker: Worker {
             id: WorkerId::new(),
             host_id: stores.state.host_id().map_err(|error| error.to_string())?,
@@ -151,4 +154,15 @@ fn ports(config: &Config, stores: &Stores, users: Arc<dyn Users>) -> Result<(Por
         users,
     };
     Ok((ports, found))
+}
+
+/// Where secrets are; Vault is not among the places yet.
+fn secrets_file(config: &Config) -> Result<Option<PathBuf>, String> {
+    match config.secrets.url.as_deref() {
+        None => Ok(None),
+        Some(url) => match url.strip_prefix("file://") {
+            Some(path) => Ok(Some(PathBuf::from(path))),
+            None => Err("secrets.url must be file:///PATH.".to_owned()),
+        },
+    }
 }

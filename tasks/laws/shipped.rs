@@ -42,7 +42,7 @@ async fn outputs(flow: &Flow, test: &TestContext, input: Value) -> BTreeMap<Stri
     assert_eq!(flow.input_faults(&input), [], "the input fits");
     let (registry, mut outputs) = (registry(), BTreeMap::new());
     for step in &flow.definition.tasks {
-        let scope = Scope { input: &input, caller: &test.caller, outputs: &outputs };
+        let scope = Scope { input: &input, caller: &test.caller, outputs: &outputs, secrets: None };
         let given =
             scope.resolve(&step.input.clone().unwrap_or(json!({}))).expect("its references lead somewhere");
         let registered = registry.get(step.task_name()).expect("a checked flow has known tasks");

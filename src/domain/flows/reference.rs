@@ -221,8 +221,13 @@ mod tests {
             role: Role::Learner,
         };
         let outputs = BTreeMap::from([("make".to_owned(), Arc::new(json!({"paths": ["/a", "/b"], "n": 3})))]);
-        Scope { input: &json!({"lab": "web", "deep": {"x": true}}), caller: &caller, outputs: &outputs }
-            .resolve(&value)
+        Scope {
+            input: &json!({"lab": "web", "deep": {"x": true}}),
+            caller: &caller,
+            outputs: &outputs,
+            secrets: None,
+        }
+        .resolve(&value)
     }
 
     #[test]

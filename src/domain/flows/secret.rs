@@ -1,6 +1,7 @@
 //! Secrets: resolved when a step starts, never stored, and scrubbed from everything a task gives back.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -15,6 +16,12 @@ pub const SHORTEST: usize = 6;
 
 /// What stands where a secret was.
 const MASK: &str = "***";
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Given({} secrets)", self.values.len())
+    }
+}
 
 /// Which version of which secret a step was given: enough to find the value again, and nothing of the value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,11 +79,15 @@ impl Given {
         }
         match value {
             Value::String(text) => Value::String(self.scrub(&text)),
-            Value::Array(items) => Value::Array(items.into_iter().map(|item| self.scrub_value(item)).collect()),
-            Value::Object(map) => {
-                Value::Object(map.into_iter().map(|(key, item)| (self.scrub(&key), self.scrub_value(item))).collect())
+            Value::Array(items) => {
+                Value::Array(items.into_iter().map(|item| self.scrub_value(item)).collect())
             }
-            Value::Number(number) if self.forms.contains(&number.to_string()) => Value::String(MASK.to_owned()),
+            Value::Object(map) => Value::Object(
+                map.into_iter().map(|(key, item)| (self.scrub(&key), self.scrub_value(item))).collect(),
+            ),
+            Value::Number(number) if self.forms.contains(&number.to_string()) => {
+                Value::String(MASK.to_owned())
+            }
             plain => plain,
         }
     }
@@ -107,7 +118,9 @@ fn forms_of(value: &str) -> Vec<String> {
 fn percent_encoded(text: &str, upper: bool) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
             byte if upper => format!("%{byte:02X}"),
             byte => format!("%{byte:02x}"),
         })
@@ -115,8 +128,10 @@ fn percent_encoded(text: &str, upper: bool) -> String {
 }
 
 fn shell_escaped(text: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:@%+=,".contains(letter) || !letter.is_ascii();
-    let escaped = text.chars().map(|letter| if plain(letter) { letter.to_string() } else { format!("\\{letter}") });
+    let plain =
+        |letter: char| letter.is_ascii_alphanumeric() || "_-./:@%+=,".contains(letter) || !letter.is_ascii();
+    let escaped =
+        text.chars().map(|letter| if plain(letter) { letter.to_string() } else { format!("\\{letter}") });
     escaped.collect()
 }
 
@@ -154,7 +169,8 @@ mod tests {
 
     #[test]
     fn values_are_masked_wherever_they_stand_in_json() {
-        let clean = given("123456789").scrub_value(json!({"a": ["x 123456789"], "123456789": 123456789, "n": 1}));
+        let clean =
+            given("123456789").scrub_value(json!({"a": ["x 123456789"], "123456789": 123456789, "n": 1}));
         assert_eq!(clean, json!({"a": ["x ***"], "***": "***", "n": 1}));
     }
 

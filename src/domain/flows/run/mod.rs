@@ -70,6 +70,8 @@ pub struct Run {
     pub head: Head,
     /// In order of start.
     pub steps: Vec<Step>,
+    /// Secrets that this process gave to its steps; in memory alone.
+    pub given: Given,
     outputs: Arc<BTreeMap<String, Arc<Value>>>,
     /// Positions in `steps` that changed since the last checkpoint.
     dirty: BTreeSet<usize>,
@@ -173,6 +175,7 @@ impl Run {
             created_at,
             head,
             steps,
+            given: Given::default(),
             outputs: Arc::new(outputs),
             dirty: BTreeSet::new(),
             events: Vec::new(),
