@@ -1,4 +1,4 @@
-//! Flow Manager.
+//! Flow Manager, a sequential task flow service: durable, undoable, watched live over plain HTTP.
 
 pub mod app;
 pub mod config;

@@ -72,6 +72,11 @@ impl SessionStatus {
         }
     }
 
+    /// Whether it ends a session. `Dirty` does not: its owner can still finish what was left.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Finished | Self::Failed | Self::Expired)
+    }
+
     pub fn parse(name: &str) -> Option<Self> {
         [
             Self::Launching,

@@ -6,9 +6,11 @@
 pub mod datasets;
 pub mod error;
 pub mod flows;
+pub mod health;
 mod ids;
 pub mod labs;
 pub mod ports;
+pub mod testing;
 pub mod users;
 
 pub use error::{Error, Fault, Kind, Result};

@@ -1,1 +1,6 @@
+//! Tests of the whole service and of its adapters, in one binary: it links once and shares one PostgreSQL.
 
+mod contract;
+mod harness;
+mod layers;
+mod postgres;

@@ -1,19 +1,34 @@
-//! Flows: what they are made of, what happens to one, and who makes it happen.
+//! Flows: what they are made of ([`definition`], [`task`]), what happens to one ([`run`]), and who makes it
+//! happen ([`engine`]).
 
+pub mod catalogue;
+pub mod check;
 pub mod context;
 pub mod definition;
+pub mod engine;
+pub mod event;
+pub mod outcome;
+pub mod reference;
 pub mod registry;
+pub mod run;
+pub mod service;
+pub mod step;
+pub mod store;
 pub mod task;
+pub mod why;
 
+#[cfg(test)]
+mod tests;
+
+pub use catalogue::{Alias, Catalogue};
 pub use context::Context;
 pub use definition::{Definition, OnFailure};
+pub use engine::{Engine, Lease};
+pub use event::{Event, EventKind};
+pub use outcome::{OrStop, Outcome, Reason, Recovery, Stop};
 pub use registry::Registry;
-pub use task::{Effect, Outcome, Plan, Policy, Recovery, Stop, Task, TypedTask};
-
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Alias {
-    pub task: String,
-    #[serde(default)]
-    pub input: Option<serde_json::Value>,
-}
+pub use run::{Cause, Run, RunError, RunStatus};
+pub use service::Flows;
+pub use step::{Step, StepStatus, UndoStatus};
+pub use store::FlowStore;
+pub use task::{Effect, Plan, Policy, Task, TypedTask};

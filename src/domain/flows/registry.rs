@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
 use super::task::{Effect, Task};
@@ -68,11 +69,24 @@ impl Registry {
     }
 }
 
-/// Every fault of `value` under a compiled schema, with pointers below `at`.
+/// Every fault of `value` under a compiled schema, with pointers below `at`. A field that is missing and one that is
+/// unknown are each a fault of their own, at the place where they would be or are.
 pub fn schema_faults(validator: &Validator, value: &Value, at: &str, code: &str) -> Vec<Fault> {
-    validator
-        .iter_errors(value)
+    validator.iter_errors(value).flat_map(|error| faults_of(&error, at, code)).collect()
+}
+
+fn faults_of(error: &ValidationError<'_>, at: &str, code: &str) -> Vec<Fault> {
+    let here = format!("{at}{}", error.instance_path());
+    let field = |name: &str| format!("{here}/{}", name.replace('~', "~0").replace('/', "~1"));
+    match error.kind() {
+        ValidationErrorKind::Required { property: Value::String(name) } => {
+            vec![Fault::new(field(name), code, "This field is required.")]
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
+            .iter()
+            .map(|name| Fault::new(field(name), code, "There is no such field here."))
+            .collect(),
         // The masked form says what is wrong without repeating the value, which may be a secret.
-        .map(|error| Fault::new(format!("{at}{}", error.instance_path()), code, error.masked().to_string()))
-        .collect()
+        _ => vec![Fault::new(here, code, error.masked().to_string())],
+    }
 }

@@ -1,4 +1,20 @@
-//! PostgreSQL.
+//! PostgreSQL, 15 or later: the only place where SQL is written.
 
+pub mod datasets;
 pub mod embedded;
+pub mod error;
+pub mod flow_store;
+pub mod keys;
+pub mod lab_sessions;
+pub mod migrate;
+pub mod pool;
 pub mod probe;
+pub mod state_copies;
+pub mod users;
+
+pub use datasets::PgDatasets;
+pub use flow_store::PgFlowStore;
+pub use lab_sessions::PgLabSessions;
+pub use pool::{PgPool, PoolSettings};
+pub use state_copies::{PgStateCopies, StateKey};
+pub use users::PgUsers;

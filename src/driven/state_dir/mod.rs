@@ -56,6 +56,13 @@ impl StateDir {
         }
     }
 
+    /// Names this directory among those of all machines, made at the first call: child processes and learners' files
+    /// live below it, whatever the machine or container is called.
+    pub fn host_id(&self) -> Result<String, StartError> {
+        let id = keys::find_or_make(&self.path.join("host.id"))?;
+        Ok(id[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// The key that encrypts things at rest, made at the first call.
     pub fn state_key(&self) -> Result<[u8; 32], StartError> {
         keys::find_or_make(&self.path.join("state.key"))

@@ -1,4 +1,7 @@
-//! Who may call, and as what.
+//! Who may call, and as what; how they sign in.
+
+mod credentials;
+mod sign_in;
 
 use std::fmt;
 
@@ -7,6 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Result, UserId};
+
+pub use credentials::{Issued, Offered, Passwords, Tokens, Verified};
+pub use sign_in::{SignIn, SignedIn};
 
 /// Roles in ascending order: each may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -80,6 +86,11 @@ pub struct Account {
     /// bcrypt, or none for accounts that sign in elsewhere.
     pub password_hash: Option<String>,
     pub disabled: bool,
+}
+
+/// An e-mail address as it is compared: without case, whatever the script.
+pub fn email_key(email: &str) -> String {
+    email.trim().to_lowercase()
 }
 
 /// Where accounts are kept.

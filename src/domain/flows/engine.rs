@@ -1,0 +1,270 @@
+//! Drives runs: asks a run what comes next, does it, makes it durable, until it is over.
+//!
+//! One process has one engine. HTTP, queue, schedule and worker hand it runs; it neither knows nor cares which. The
+//! rules it keeps are settled in [`super::run`] (what follows what) and [`super::store`] (what is durable when).
+
+mod attempt;
+mod lease;
+mod live;
+mod step;
+mod undo;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use lease::Lease;
+pub use live::Live;
+
+use super::registry::Registry;
+use super::run::{Next, Run, RunStatus};
+use super::store::{Ack, Created, FlowStore, Idempotency, NewRun, Release, Worker};
+use crate::ports::Ports;
+use crate::{Error, Result};
+
+/// A pause up to this long is slept through by the owner; a longer one lets the run go, so that it costs no memory.
+const SHORT_PAUSE: Duration = Duration::from_secs(2);
+
+/// Claims from dead owners at one step before the step is blamed for them.
+const MOST_TAKEOVERS: i32 = 3;
+
+pub struct Engine {
+    store: Arc<dyn FlowStore>,
+    registry: Arc<Registry>,
+    ports: Arc<Ports>,
+    worker: Worker,
+    works: bool,
+    lease: Lease,
+    live: Live,
+    /// Steps that may be under way at once in this process.
+    slots: Semaphore,
+    stopping: CancellationToken,
+    drives: TaskTracker,
+}
+
+/// Why an engine lets go of a run that is not over.
+enum Halt {
+    /// Another process owns it, or will: its next owner goes on from the last checkpoint.
+    Released,
+    /// The store refused a write for good.
+    Refused(Error),
+}
+
+/// Follows a run that this process drives; closes when the process lets it go.
+pub type Watch = tokio::sync::watch::Receiver<live::Glimpse>;
+
+/// A run that was handed in.
+pub struct Submitted {
+    pub run: Run,
+    pub created: Created,
+    /// Set when this process drives it.
+    pub watch: Option<Watch>,
+}
+
+/// What a process brings to its engine.
+pub struct Setup {
+    pub store: Arc<dyn FlowStore>,
+    pub registry: Arc<Registry>,
+    pub ports: Arc<Ports>,
+    pub worker: Worker,
+    /// Drives runs itself; else it only stores them for others.
+    pub works: bool,
+    pub slots: usize,
+}
+
+impl Engine {
+    pub fn new(setup: Setup) -> Arc<Self> {
+        Arc::new(Self {
+            store: setup.store,
+            registry: setup.registry,
+            ports: setup.ports,
+            worker: setup.worker,
+            works: setup.works,
+            lease: Lease::default(),
+            live: Live::default(),
+            slots: Semaphore::new(setup.slots),
+            stopping: CancellationToken::new(),
+            drives: TaskTracker::new(),
+        })
+    }
+
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// This process can drive the run now, so its first claim rides along with its insert.
+    pub fn takes(&self, run: &Run) -> bool {
+        let label = run.definition.runs_on.as_ref();
+        self.works
+            && !self.stopping.is_cancelled()
+            && label.is_none_or(|label| self.worker.labels.contains(label))
+    }
+
+    /// Stores a new run and, if it can, starts driving it.
+    pub async fn submit(
+        self: &Arc<Self>,
+        mut run: Run,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Submitted> {
+        let claim = self.takes(&run);
+        if claim {
+            run.claim(self.worker.id, Timestamp::now());
+        }
+        let created = self.store.create(NewRun { run: run.clone(), claim, idempotency }).await?;
+        let watch = match created {
+            Created::Stored { claimed: true } => Some(self.take(run.clone())),
+            Created::Stored { claimed: false } if claim => {
+                run.unclaim();
+                None
+            }
+            _ => None,
+        };
+        Ok(Submitted { run, created, watch })
+    }
+
+    /// Drives a run this process owns, in the background.
+    pub fn take(self: &Arc<Self>, run: Run) -> Watch {
+        let engine = self.clone();
+        let (cancel, watch) = self.live.open(run.id);
+        if run.head.cancel_requested {
+            cancel.cancel();
+        }
+        self.drives.spawn(async move { engine.drive(run, cancel).await });
+        watch
+    }
+
+    async fn drive(&self, mut run: Run, cancel: CancellationToken) {
+        log::info!(
+            "run={} flow={} status={} epoch={}",
+            run.id,
+            run.definition.name,
+            run.head.status.as_str(),
+            run.head.epoch
+        );
+        let halt = loop {
+            let moved = match self.heed(&mut run, &cancel).await {
+                Err(halt) => Err(halt),
+                Ok(()) => match run.next() {
+                    Next::Start(index) => self.start(&mut run, index, &cancel).await,
+                    Next::Resume(position) => self.resume(&mut run, position, &cancel).await,
+                    Next::Undo(position) => self.undo(&mut run, position).await,
+                    Next::Nothing => break None,
+                },
+            };
+            match moved {
+                Ok(()) => {}
+                Err(Halt::Refused(error)) if self.recover_from_refusal(&mut run, &error).await => {}
+                Err(halt) => break Some(halt),
+            }
+        };
+        self.close(run, halt);
+    }
+
+    /// Before each move: the lease is held, the cancel heard, the pause slept through.
+    async fn heed(&self, run: &mut Run, cancel: &CancellationToken) -> Result<(), Halt> {
+        self.lease.held().await;
+        if let Some(wake_at) = run.head.wake_at {
+            self.pause(run, wake_at, cancel).await?;
+        }
+        if self.stopping.is_cancelled() && !run.head.status.is_final() {
+            return Err(self.park(run).await);
+        }
+        if cancel.is_cancelled() && !run.head.status.is_final() && run.head.status != RunStatus::Undoing {
+            run.cancel(Timestamp::now());
+            self.settle(run).await?;
+        }
+        Ok(())
+    }
+
+    /// Sleeps through a short pause; lets the run go for a longer one.
+    async fn pause(&self, run: &mut Run, wake_at: Timestamp, cancel: &CancellationToken) -> Result<(), Halt> {
+        let left = Duration::try_from(wake_at.duration_since(Timestamp::now())).unwrap_or_default();
+        let undoing = run.head.status == RunStatus::Undoing;
+        if left > SHORT_PAUSE {
+            self.save(run, Some(Release::At(wake_at))).await?;
+            return Err(Halt::Released);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(left) => run.wake(Timestamp::now()),
+            () = cancel.cancelled(), if !undoing => {}
+            () = self.stopping.cancelled() => {}
+        }
+        Ok(())
+    }
+
+    /// Makes a transition durable: with the run's end the run is let go, a long pause lets it go as well.
+    async fn settle(&self, run: &mut Run) -> Result<(), Halt> {
+        let release = run.head.status.is_final().then_some(Release::Final);
+        let long =
+            run.head.wake_at.filter(|at| at.duration_since(Timestamp::now()).unsigned_abs() > SHORT_PAUSE);
+        match (release, long) {
+            (None, Some(wake_at)) => {
+                self.save(run, Some(Release::At(wake_at))).await?;
+                Err(Halt::Released)
+            }
+            (release, _) => self.save(run, release).await,
+        }
+    }
+
+    /// One fenced write of all that changed.
+    async fn save(&self, run: &mut Run, release: Option<Release>) -> Result<(), Halt> {
+        match self.store.checkpoint(run.checkpoint(self.worker.id, release)).await {
+            Ok(Ack::Stored { cancel_requested }) => {
+                self.live.changed(run.id, cancel_requested);
+                Ok(())
+            }
+            Ok(Ack::Fenced) => {
+                log::warn!("run={} fenced: another process owns it", run.id);
+                Err(Halt::Released)
+            }
+            Err(error) => Err(Halt::Refused(error)),
+        }
+    }
+
+    /// Gives a run back in the middle of a step: its next owner resumes it.
+    async fn park(&self, run: &mut Run) -> Halt {
+        let at = run.head.wake_at.unwrap_or_else(Timestamp::now);
+        match self.save(run, Some(Release::At(at))).await {
+            Ok(()) => Halt::Released,
+            Err(halt) => halt,
+        }
+    }
+
+    /// The store refused what a step wrote. The step pays for it: the run is read again as it stands and the step
+    /// that was under way fails.
+    async fn recover_from_refusal(&self, run: &mut Run, error: &Error) -> bool {
+        log::error!("run={} checkpoint refused: {error}", run.id);
+        let Ok(Some(stored)) = self.store.run(run.id).await else { return false };
+        if stored.head.owner != Some(self.worker.id) || stored.head.epoch != run.head.epoch {
+            return false;
+        }
+        *run = stored;
+        run.refuse(Timestamp::now());
+        self.settle(run).await.is_ok()
+    }
+
+    fn close(&self, run: Run, halt: Option<Halt>) {
+        if let Some(Halt::Refused(error)) = &halt {
+            log::error!("run={} given up by this process: {error}", run.id);
+        }
+        if halt.is_none() {
+            let ms = run.head.finished_at.map_or(0, |end| end.duration_since(run.created_at).as_millis());
+            log::info!(
+                "run={} flow={} status={} ms={ms}",
+                run.id,
+                run.definition.name,
+                run.head.status.as_str()
+            );
+        }
+        self.live.close(run, halt.is_none());
+    }
+}

@@ -1,0 +1,276 @@
+//! Forward: starting a step, going on with one, and what its end means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::{Call, Ended, Reports, fits};
+use super::{Engine, Halt, MOST_TAKEOVERS};
+use crate::flows::outcome::{Outcome, Reason, Recovery};
+use crate::flows::reference::{Root, walk};
+use crate::flows::run::{Failure, Run};
+use crate::flows::step::StepStatus;
+use crate::flows::task::{Effect, Policy, Task};
+
+/// A `Once` task that is still going after a take-over is asked again this often.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+impl Engine {
+    /// Starts the step at this position of the definition.
+    pub(super) async fn start(
+        &self,
+        run: &mut Run,
+        index: usize,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let definition = run.definition.clone();
+        let step = &definition.tasks[index];
+        let raw = step.input.clone().unwrap_or_else(|| Value::Object(Default::default()));
+        let Some(registered) = self.registry.get(step.task_name()) else {
+            let reason =
+                Reason::new("task.unknown", format!("this process has no task {:?}", step.task_name()));
+            return self.refuse_start(run, index, raw, reason).await;
+        };
+        let task = registered.task.clone();
+        let input = match run.scope().resolve(&raw) {
+            Ok(input) => input,
+            Err(why) => {
+                return self
+                    .refuse_start(run, index, raw, Reason::new("step.reference_unresolved", why))
+                    .await;
+            }
+        };
+        if let Some(fault) = registered.faults(&input, "").first() {
+            let reason =
+                Reason::new("task.input_invalid", format!("input{}: {}", fault.pointer, fault.detail));
+            return self.refuse_start(run, index, input, reason).await;
+        }
+        if run.has_unwritten_output() && (task.effect() == Effect::Once || refers_to_outputs(&raw)) {
+            self.save(run, None).await?;
+        }
+        let position = run.start_step(index, input, task.undoable(), Timestamp::now());
+        if task.pins_host() {
+            run.pin(&self.worker.host_id);
+        }
+        if task.effect() == Effect::Once || task.undoable() || task.pins_host() {
+            self.save(run, None).await?;
+        }
+        self.perform(run, position, task, cancel).await
+    }
+
+    /// Goes on with an attempt whose time has come, or whose process died.
+    pub(super) async fn resume(
+        &self,
+        run: &mut Run,
+        position: usize,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let step = &run.steps[position];
+        let Some(registered) = self.registry.get(&step.task) else {
+            let reason = Reason::new("task.unknown", format!("this process has no task {:?}", step.task));
+            run.fail_step(position, Failure::unknown(reason), Timestamp::now());
+            return self.settle(run).await;
+        };
+        let task = registered.task.clone();
+        if run.head.takeovers >= MOST_TAKEOVERS {
+            let detail = format!("{} processes died while this step was under way", run.head.takeovers);
+            run.fail_step(
+                position,
+                Failure::unknown(Reason::new("step.crashes_process", detail)),
+                Timestamp::now(),
+            );
+            return self.settle(run).await;
+        }
+        let died = step.status == StepStatus::Running;
+        run.resume_step(position);
+        if died
+            && task.effect() == Effect::Once
+            && !self.recover(run, position, task.as_ref(), cancel).await?
+        {
+            return self.settle(run).await;
+        }
+        self.perform(run, position, task, cancel).await
+    }
+
+    async fn perform(
+        &self,
+        run: &mut Run,
+        position: usize,
+        task: Arc<dyn Task>,
+        cancel: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let policy = policy_of(run, position, task.as_ref());
+        let slot = self.slots.acquire().await;
+        let ended = self.attempt(run, position, task.clone(), Call::Run, policy, cancel).await?;
+        drop(slot);
+        let step = &run.steps[position];
+        log::info!(
+            "run={} step={} task={} attempt={} {}",
+            run.id,
+            step.name,
+            step.task,
+            step.attempt,
+            ended.word()
+        );
+        let now = Timestamp::now();
+        match ended {
+            Ended::Outcome(Outcome::Done(output)) if !fits(&output) => {
+                let reason = Reason::new("task.output_too_large", "the task's output is over 1 MiB");
+                run.fail_step(position, Failure::new(reason), now);
+            }
+            Ended::Outcome(Outcome::Done(output)) => {
+                run.succeed_step(position, output, now);
+                // A pure step's checkpoint rides with the next write: running it again would change nothing.
+                if task.effect() == Effect::Pure && !run.head.status.is_final() {
+                    return Ok(());
+                }
+            }
+            Ended::Outcome(Outcome::WaitUntil(until)) => run.hold_step(position, until, now),
+            Ended::Outcome(Outcome::Retry { reason, after }) => {
+                self.try_again(run, position, Failure::new(reason), policy, after)
+            }
+            Ended::Outcome(Outcome::Fail(reason)) => {
+                run.fail_step(position, Failure::new(clean(reason)), now)
+            }
+            Ended::Outcome(Outcome::FailClean(reason)) => {
+                run.fail_step(position, Failure::clean(clean(reason)), now)
+            }
+            Ended::Panicked => {
+                let reason = Reason::new("task.panicked", "the task crashed; the log has the cause");
+                run.fail_step(position, Failure::new(reason), now);
+            }
+            Ended::Cancelled => run.fail_step(position, Failure::cancelled(), now),
+            Ended::Parked => return Err(self.park(run).await),
+            Ended::TimedOut
+                if task.effect() == Effect::Once
+                    && !self.recover(run, position, task.as_ref(), cancel).await? => {}
+            Ended::TimedOut => {
+                let detail = format!("no answer within {} s", policy.timeout.as_secs_f64());
+                let failure = Failure::timed_out(Reason::new("task.timed_out", detail));
+                self.try_again(run, position, failure, policy, None);
+            }
+        }
+        self.settle(run).await
+    }
+
+    /// Another attempt if one is left, else the step has failed.
+    fn try_again(
+        &self,
+        run: &mut Run,
+        position: usize,
+        failure: Failure,
+        policy: Policy,
+        after: Option<Duration>,
+    ) {
+        let (attempt, now) = (run.steps[position].attempt, Timestamp::now());
+        if attempt >= policy.attempts {
+            return run.fail_step(position, Failure { reason: clean(failure.reason), ..failure }, now);
+        }
+        let pause = backoff(policy, attempt).max(after.unwrap_or_default());
+        run.retry_step(position, clean(failure.reason), now + pause, now);
+    }
+
+    /// Asks a `Once` task what became of an attempt nobody heard the end of, and records the answer. `true` when it
+    /// never started, so that it may be run.
+    async fn recover(
+        &self,
+        run: &mut Run,
+        position: usize,
+        task: &dyn Task,
+        cancel: &CancellationToken,
+    ) -> Result<bool, Halt> {
+        let context = self.context(run, position, cancel.clone(), Arc::new(Reports::default()));
+        loop {
+            let answer = task.recover(&context, (*run.steps[position].input).clone()).await;
+            let now = Timestamp::now();
+            match answer {
+                Recovery::NeverStarted => return Ok(true),
+                Recovery::Finished(output) => run.succeed_step(position, output, now),
+                Recovery::Failed(reason) => run.fail_step(position, Failure::new(clean(reason)), now),
+                Recovery::Unknown => {
+                    let detail = "nobody heard how this step ended, and nobody can say";
+                    run.fail_step(position, Failure::unknown(Reason::new("step.unknown", detail)), now);
+                }
+                Recovery::Running => {
+                    self.lease.held().await;
+                    tokio::select! {
+                        () = tokio::time::sleep(ASK_AGAIN) => continue,
+                        () = self.stopping.cancelled() => return Err(self.park(run).await),
+                    }
+                }
+            }
+            return Ok(false);
+        }
+    }
+
+    /// The step cannot even start; nothing was changed.
+    async fn refuse_start(
+        &self,
+        run: &mut Run,
+        index: usize,
+        input: Value,
+        reason: Reason,
+    ) -> Result<(), Halt> {
+        let now = Timestamp::now();
+        let position = run.start_step(index, input, false, now);
+        run.fail_step(position, Failure::clean(reason), now);
+        self.settle(run).await
+    }
+}
+
+impl Ended {
+    fn word(&self) -> &'static str {
+        match self {
+            Ended::Outcome(Outcome::Done(_)) => "done",
+            Ended::Outcome(Outcome::Retry { .. }) => "retry",
+            Ended::Outcome(Outcome::Fail(_) | Outcome::FailClean(_)) => "failed",
+            Ended::Outcome(Outcome::WaitUntil(_)) => "waits",
+            Ended::TimedOut => "timed out",
+            Ended::Cancelled => "cancelled",
+            Ended::Panicked => "panicked",
+            Ended::Parked => "parked",
+        }
+    }
+}
+
+/// The task's policy with what the flow's step overrides.
+pub(super) fn policy_of(run: &Run, position: usize, task: &dyn Task) -> Policy {
+    let mut policy = task.policy();
+    let step = &run.definition.tasks[run.steps[position].index];
+    if let Some(seconds) = step.timeout_s {
+        policy.timeout = Duration::from_secs(seconds.into());
+    }
+    if let Some(attempts) = step.attempts {
+        policy.attempts = attempts;
+    }
+    policy
+}
+
+/// The pause after this attempt: doubling, with jitter, up to the policy's longest.
+pub(super) fn backoff(policy: Policy, attempt: u32) -> Duration {
+    ExponentialBuilder::new()
+        .with_min_delay(policy.backoff)
+        .with_max_delay(policy.backoff_max)
+        .with_factor(2.0)
+        .with_max_times(attempt as usize)
+        .with_jitter()
+        .build()
+        .last()
+        .unwrap_or(policy.backoff)
+}
+
+/// A reason as it may be stored: PostgreSQL has no room for NUL.
+pub(super) fn clean(mut reason: Reason) -> Reason {
+    reason.detail = reason.detail.replace('\0', "\u{fffd}");
+    reason
+}
+
+fn refers_to_outputs(input: &Value) -> bool {
+    let mut refers = false;
+    walk(input, "", &mut |_, reference| refers |= matches!(reference.root, Root::Output(_)), &mut |_, _| {});
+    refers
+}

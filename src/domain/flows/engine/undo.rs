@@ -1,0 +1,75 @@
+//! Backward: taking a started step back, as durably as it was done.
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::{Call, Ended};
+use super::step::{backoff, clean, policy_of};
+use super::{Engine, Halt, MOST_TAKEOVERS};
+use crate::flows::outcome::{Outcome, Reason};
+use crate::flows::run::Run;
+
+/// An undo is tried at least this often, whatever the task's policy says: giving up leaves work for an operator.
+const LEAST_ATTEMPTS: u32 = 3;
+
+impl Engine {
+    /// Takes back the step at this position of the ledger. A cancel does not reach it: it is what a cancel asks for.
+    pub(super) async fn undo(&self, run: &mut Run, position: usize) -> Result<(), Halt> {
+        let Some(registered) = self.registry.get(&run.steps[position].task) else {
+            let reason = Reason::new(
+                "task.unknown",
+                format!("this process has no task {:?}", run.steps[position].task),
+            );
+            run.fail_undo(position, reason, None, Timestamp::now());
+            return self.settle(run).await;
+        };
+        let task = registered.task.clone();
+        if run.head.takeovers >= MOST_TAKEOVERS {
+            let detail =
+                format!("{} processes died while this step was being taken back", run.head.takeovers);
+            run.fail_undo(position, Reason::new("step.crashes_process", detail), None, Timestamp::now());
+            return self.settle(run).await;
+        }
+        let policy = policy_of(run, position, task.as_ref());
+        run.start_undo(position, Timestamp::now());
+        self.save(run, None).await?;
+
+        let slot = self.slots.acquire().await;
+        let ended = self.attempt(run, position, task, Call::Undo, policy, &CancellationToken::new()).await?;
+        drop(slot);
+
+        let step = &run.steps[position];
+        let attempt = step.undo_attempt;
+        let (reason, after) = match ended {
+            Ended::Outcome(Outcome::Done(_)) => {
+                log::info!("run={} step={} task={} undone", run.id, step.name, step.task);
+                run.finish_undo(position, Timestamp::now());
+                return self.settle(run).await;
+            }
+            Ended::Parked => return Err(self.park(run).await),
+            Ended::Outcome(Outcome::Retry { reason, after }) => (reason, after),
+            Ended::Outcome(Outcome::Fail(reason) | Outcome::FailClean(reason)) => (reason, None),
+            Ended::Outcome(Outcome::WaitUntil(_)) => {
+                (Reason::new("task.undo_waits", "an undo cannot wait"), None)
+            }
+            Ended::TimedOut => (Reason::new("task.timed_out", "the undo did not answer in time"), None),
+            Ended::Panicked => {
+                (Reason::new("task.panicked", "the undo crashed; the log has the cause"), None)
+            }
+            Ended::Cancelled => {
+                (Reason::new("task.undo_dropped", "the undo was dropped before it ended"), None)
+            }
+        };
+        log::warn!(
+            "run={} step={} task={} undo attempt={attempt} failed: {reason}",
+            run.id,
+            step.name,
+            step.task
+        );
+        let now = Timestamp::now();
+        let left = attempt < policy.attempts.max(LEAST_ATTEMPTS);
+        let again = left.then(|| now + backoff(policy, attempt).max(after.unwrap_or_default()));
+        run.fail_undo(position, clean(reason), again, now);
+        self.settle(run).await
+    }
+}

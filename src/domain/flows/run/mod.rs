@@ -1,0 +1,298 @@
+//! A run: one execution of a flow, as a state machine without I/O.
+//!
+//! The engine asks [`Run::next`] what to do, does it, and tells the run how it ended by one of the transitions in
+//! [`forward`] and [`backward`]. What changed since the last durable write is collected and taken by [`Run::checkpoint`].
+
+mod backward;
+mod forward;
+mod status;
+
+pub use forward::Failure;
+pub use status::{Cause, RunError, RunStatus};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::definition::{Definition, Route};
+use super::event::{Event, EventKind};
+use super::reference::Scope;
+use super::step::{Step, StepStatus, UndoStatus};
+use super::store::{Checkpoint, Release};
+use crate::users::Caller;
+use crate::{RunId, WorkerId};
+
+/// The part of a run that changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    pub status: RunStatus,
+    pub cause: Option<Cause>,
+    pub error: Option<RunError>,
+    /// Position of the step that runs or comes next; none once the run is over or being undone.
+    pub cursor: Option<usize>,
+    pub owner: Option<WorkerId>,
+    /// Raised by each claim: a write under an older epoch is refused.
+    pub epoch: i64,
+    /// Raised by each write.
+    pub version: i64,
+    /// Number of the last event.
+    pub event_seq: i64,
+    /// Claims from dead owners since a step last ended.
+    pub takeovers: i32,
+    pub cancel_requested: bool,
+    /// 0 to 100, never going back; 100 means succeeded.
+    pub percent: u8,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    /// When it goes on, while it waits.
+    pub wake_at: Option<Timestamp>,
+    /// The machine that a started step's work lives on; no other takes the run.
+    pub host_id: Option<String>,
+    /// A retry took its steps over; it can be undone or retried no more.
+    pub superseded_by: Option<RunId>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub id: RunId,
+    pub definition: Arc<Definition>,
+    pub definition_hash: Arc<str>,
+    pub caller: Caller,
+    pub input: Arc<Value>,
+    /// The run that this one is a retry of.
+    pub parent: Option<RunId>,
+    /// With its references resolved.
+    pub concurrency_key: Option<String>,
+    pub created_at: Timestamp,
+    pub head: Head,
+    /// In order of start.
+    pub steps: Vec<Step>,
+    outputs: Arc<BTreeMap<String, Arc<Value>>>,
+    /// Positions in `steps` that changed since the last checkpoint.
+    dirty: BTreeSet<usize>,
+    events: Vec<Event>,
+    changed: bool,
+}
+
+/// What the engine is to do with a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Start the step at this position of the definition.
+    Start(usize),
+    /// Go on with the attempt at this position of the ledger: its process died, or its time has come.
+    Resume(usize),
+    /// Take back the step at this position of the ledger.
+    Undo(usize),
+    /// It is over.
+    Nothing,
+}
+
+/// What starting a run needs to know.
+pub struct Start {
+    pub definition: Arc<Definition>,
+    pub definition_hash: Arc<str>,
+    pub caller: Caller,
+    pub input: Arc<Value>,
+    pub parent: Option<RunId>,
+}
+
+impl Run {
+    /// A run nobody has claimed yet. The concurrency key's references were checked with the definition.
+    pub fn new(start: Start, now: Timestamp) -> Self {
+        let Start { definition, definition_hash, caller, input, parent } = start;
+        let key = definition.concurrency_key.as_ref().map(|template| {
+            let scope = Scope { input: &input, caller: &caller, outputs: &BTreeMap::new() };
+            match scope.resolve(&Value::String(template.clone())) {
+                Ok(Value::String(key)) => key,
+                Ok(other) => other.to_string(),
+                Err(_) => template.clone(),
+            }
+        });
+        let head = Head {
+            status: RunStatus::Queued,
+            cause: None,
+            error: None,
+            cursor: Some(definition.start()),
+            owner: None,
+            epoch: 0,
+            version: 1,
+            event_seq: 1,
+            takeovers: 0,
+            cancel_requested: false,
+            percent: 0,
+            started_at: None,
+            finished_at: None,
+            wake_at: None,
+            host_id: None,
+            superseded_by: None,
+        };
+        Self::load(
+            RunId::new(),
+            definition,
+            definition_hash,
+            caller,
+            input,
+            parent,
+            key,
+            now,
+            head,
+            Vec::new(),
+        )
+    }
+
+    /// A run as the store holds it.
+    #[allow(clippy::too_many_arguments, reason = "one call per store, and every field is meant")]
+    pub fn load(
+        id: RunId,
+        definition: Arc<Definition>,
+        definition_hash: Arc<str>,
+        caller: Caller,
+        input: Arc<Value>,
+        parent: Option<RunId>,
+        concurrency_key: Option<String>,
+        created_at: Timestamp,
+        head: Head,
+        steps: Vec<Step>,
+    ) -> Self {
+        let outputs = steps
+            .iter()
+            .filter(|step| step.status == StepStatus::Succeeded)
+            .filter_map(|step| Some((step.name.clone(), step.output.clone()?)))
+            .collect();
+        Self {
+            id,
+            definition,
+            definition_hash,
+            caller,
+            input,
+            parent,
+            concurrency_key,
+            created_at,
+            head,
+            steps,
+            outputs: Arc::new(outputs),
+            dirty: BTreeSet::new(),
+            events: Vec::new(),
+            changed: false,
+        }
+    }
+
+    /// What is to be done now.
+    pub fn next(&self) -> Next {
+        if self.head.status.is_final() {
+            return Next::Nothing;
+        }
+        if self.head.status == RunStatus::Undoing {
+            let wanted = |step: &Step| matches!(step.undo, UndoStatus::Pending | UndoStatus::Running);
+            return self.steps.iter().rposition(wanted).map_or(Next::Nothing, Next::Undo);
+        }
+        let open = |step: &Step| !step.status.is_over();
+        match (self.steps.iter().rposition(open), self.head.cursor) {
+            (Some(position), _) => Next::Resume(position),
+            (None, Some(index)) => Next::Start(index),
+            (None, None) => Next::Nothing,
+        }
+    }
+
+    /// What references in the input of a step may see now.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope { input: &self.input, caller: &self.caller, outputs: &self.outputs }
+    }
+
+    /// Outputs of the steps that succeeded.
+    pub fn outputs(&self) -> &Arc<BTreeMap<String, Arc<Value>>> {
+        &self.outputs
+    }
+
+    /// The last attempt at the step at this position of the definition.
+    pub fn last_attempt(&self, index: usize) -> Option<&Step> {
+        self.steps.iter().rev().find(|step| step.index == index)
+    }
+
+    /// Where the step at this position of the definition is, reached or not.
+    pub fn step_status(&self, index: usize) -> StepStatus {
+        match self.last_attempt(index) {
+            // A failed attempt that will be repeated is not the step's end.
+            Some(step) if step.status == StepStatus::Failed && self.head.cursor == Some(index) => {
+                StepStatus::Waiting
+            }
+            Some(step) => step.status,
+            None if self.head.cursor == Some(index) && self.head.status == RunStatus::Running => {
+                StepStatus::Running
+            }
+            None if self.head.cursor.is_some_and(|cursor| self.may_reach(cursor, index)) => {
+                StepStatus::Pending
+            }
+            None => StepStatus::Skipped,
+        }
+    }
+
+    fn may_reach(&self, from: usize, to: usize) -> bool {
+        let mut open = vec![from];
+        let mut seen = BTreeSet::new();
+        while let Some(step) = open.pop() {
+            if step == to {
+                return true;
+            }
+            for succeeded in [true, false] {
+                if let Route::Step(next) = self.definition.route(step, succeeded)
+                    && seen.insert(next)
+                {
+                    open.push(next);
+                }
+            }
+        }
+        false
+    }
+
+    /// Something changed that is not durable yet.
+    pub fn is_dirty(&self) -> bool {
+        self.changed
+    }
+
+    /// Ended steps whose checkpoint rides with the next write.
+    pub fn has_unwritten_output(&self) -> bool {
+        self.dirty.iter().any(|position| self.steps[*position].status == StepStatus::Succeeded)
+    }
+
+    /// Takes what changed since the last one, to be written under `owner`. The run counts itself one version on.
+    pub fn checkpoint(&mut self, owner: WorkerId, release: Option<Release>) -> Checkpoint {
+        let version = self.head.version;
+        self.head.version += 1;
+        self.changed = false;
+        let steps = std::mem::take(&mut self.dirty)
+            .into_iter()
+            .map(|position| self.steps[position].clone())
+            .collect();
+        Checkpoint {
+            run: self.id,
+            owner,
+            epoch: self.head.epoch,
+            version,
+            head: self.head.clone(),
+            steps,
+            events: std::mem::take(&mut self.events),
+            release,
+            concurrency_key: self.concurrency_key.clone().filter(|_| release == Some(Release::Final)),
+        }
+    }
+
+    fn emit(&mut self, kind: EventKind, at: Timestamp, step: Option<(String, u32)>, data: Value) {
+        let number = self.count_event();
+        let (step, attempt) = step.unzip();
+        self.events.push(Event { number, kind, at, step, attempt, data });
+    }
+
+    fn count_event(&mut self) -> i64 {
+        self.head.event_seq += 1;
+        self.changed = true;
+        self.head.event_seq
+    }
+
+    fn touch(&mut self, position: usize) {
+        self.dirty.insert(position);
+        self.changed = true;
+    }
+}

@@ -1,0 +1,282 @@
+//! What callers may do with flows: the same for HTTP, queue, schedule and command line.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jsonschema::Validator;
+use serde_json::Value;
+
+use super::catalogue::{Catalogue, Flow};
+use super::definition::Definition;
+use super::engine::{Engine, Watch};
+use super::event::Event;
+use super::registry::{Registry, schema_faults};
+use super::run::{Run, RunStatus, Start};
+use super::store::{Ack, Created, FlowStore, Idempotency, RunFilter};
+use super::why::{Why, explain};
+use crate::users::{Caller, Role};
+use crate::{Error, Fault, Result, RunId};
+
+/// How often a run that another process drives is looked at while somebody waits for it.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+pub struct Flows {
+    engine: Arc<Engine>,
+    store: Arc<dyn FlowStore>,
+    catalogue: Arc<Catalogue>,
+    registry: Arc<Registry>,
+    definition: Validator,
+}
+
+/// A run that was asked for.
+pub struct Started {
+    pub run: Run,
+    /// An earlier request with the same idempotency key started it.
+    pub replayed: bool,
+    watch: Option<Watch>,
+}
+
+impl Flows {
+    pub fn new(
+        engine: Arc<Engine>,
+        store: Arc<dyn FlowStore>,
+        catalogue: Arc<Catalogue>,
+        registry: Arc<Registry>,
+    ) -> Self {
+        let schema = Value::from(schemars::schema_for!(Definition));
+        let definition =
+            jsonschema::validator_for(&schema).expect("the schema of a definition is made by our own code");
+        Self { engine, store, catalogue, registry, definition }
+    }
+
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Starts a flow, named by a string or given as a definition.
+    pub async fn start(
+        &self,
+        caller: &Caller,
+        flow: Value,
+        input: Value,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Started> {
+        if self.engine.is_stopping() {
+            return Err(Error::unavailable(
+                "service.draining",
+                "The service is about to stop; try again shortly.",
+            ));
+        }
+        let flow = self.find(caller, flow)?;
+        let faults = flow.input_faults(&input);
+        if !faults.is_empty() {
+            return Err(Error::invalid("flow.input_invalid", "The input does not fit this flow.", faults));
+        }
+        let start = Start {
+            definition: flow.definition.clone(),
+            definition_hash: flow.hash.clone(),
+            caller: caller.clone(),
+            input: Arc::new(input),
+            parent: None,
+        };
+        let submitted = self.engine.submit(Run::new(start, Timestamp::now()), idempotency).await?;
+        match submitted.created {
+            Created::Stored { .. } => {
+                Ok(Started { run: submitted.run, replayed: false, watch: submitted.watch })
+            }
+            Created::Replayed(id) => {
+                let run = self.known(id).await?;
+                Ok(Started { watch: self.engine.live().watch(id), run, replayed: true })
+            }
+            Created::KeyReused => Err(Error::new(
+                crate::Kind::Invalid,
+                "idempotency.key_reused",
+                "This Idempotency-Key was used with another body; a new request needs a new key.",
+            )),
+        }
+    }
+
+    fn find(&self, caller: &Caller, flow: Value) -> Result<Arc<Flow>> {
+        match flow {
+            Value::String(name) => match self.catalogue.get(&name) {
+                Some(flow) if flow.definition.allows(caller.role) => Ok(flow.clone()),
+                Some(_) => Err(Error::forbidden("flow.forbidden", "This flow is not for your role.")),
+                None => {
+                    let hint = self.catalogue.nearest(&name).map(|near| format!("; did you mean {near:?}?"));
+                    let detail = format!("no flow is called {name:?}{}", hint.unwrap_or_default());
+                    let fault = Fault::new("/flow", "flow.unknown", detail);
+                    Err(Error::invalid("flow.unknown", "There is no such flow.", vec![fault]))
+                }
+            },
+            definition if caller.role < Role::Operator => {
+                drop(definition);
+                let public = "Only operators may post a definition; name a flow instead.";
+                Err(Error::forbidden("flow.definition_forbidden", public))
+            }
+            definition => self.read(definition).map(Arc::new),
+        }
+    }
+
+    fn read(&self, definition: Value) -> Result<Flow> {
+        let invalid = |faults| Error::invalid("flow.invalid", "This definition has faults.", faults);
+        let faults = schema_faults(&self.definition, &definition, "/flow", "flow.shape_invalid");
+        if !faults.is_empty() {
+            return Err(invalid(faults));
+        }
+        let definition: Definition = serde_json::from_value(definition)
+            .map_err(|error| invalid(vec![Fault::new("/flow", "flow.shape_invalid", error.to_string())]))?;
+        let files_only =
+            [("schedule", definition.schedule.is_some()), ("on_event", definition.on_event.is_some())];
+        let faults: Vec<Fault> = files_only
+            .into_iter()
+            .filter(|(_, given)| *given)
+            .map(|(field, _)| {
+                Fault::new(format!("/flow/{field}"), "flow.files_only", "may stand in flow files only")
+            })
+            .collect();
+        if !faults.is_empty() {
+            return Err(invalid(faults));
+        }
+        Flow::new(definition, &self.registry, &self.catalogue.aliases, "/flow").map_err(invalid)
+    }
+
+    /// Waits until the run is over, but no longer than `at_most` nor than this process, and returns it as it is then.
+    /// The run goes on whether or not anybody waits.
+    pub async fn wait(&self, started: Started, at_most: Duration) -> Result<Run> {
+        let Started { run, mut watch, .. } = started;
+        if run.head.status.is_final() || at_most.is_zero() {
+            return Ok(run);
+        }
+        let id = run.id;
+        let ended = async {
+            loop {
+                if let Some(watch) = &mut watch
+                    && let Ok(glimpse) = watch.wait_for(|glimpse| glimpse.ended.is_some()).await
+                    && let Some(run) = &glimpse.ended
+                {
+                    return Run::clone(run);
+                }
+                // Another process drives it, or does by now; if the store is away, it is asked again.
+                match self.store.run(id).await {
+                    Ok(Some(run)) if run.head.status.is_final() => return run,
+                    _ => tokio::time::sleep(LOOK_EVERY).await,
+                }
+                watch = self.engine.live().watch(id);
+            }
+        };
+        tokio::select! {
+            run = ended => return Ok(run),
+            () = tokio::time::sleep(at_most) => {}
+            () = self.engine.stopped() => {}
+        }
+        self.known(id).await
+    }
+
+    /// A run that this caller may see.
+    pub async fn run(&self, caller: &Caller, id: RunId) -> Result<Run> {
+        let run = self.store.run(id).await?.filter(|run| caller.sees(run.caller.id));
+        run.ok_or_else(|| Error::not_found("run.unknown", "There is no such run."))
+    }
+
+    /// Runs that this caller may see, newest first, without their steps.
+    pub async fn runs(&self, caller: &Caller, mut filter: RunFilter) -> Result<Vec<Run>> {
+        if caller.role < Role::Operator {
+            filter.caller = Some(caller.id);
+        }
+        self.store.runs(&filter).await
+    }
+
+    /// Asks for a cancel; the run is cancelled when nothing of it is alive and all is taken back.
+    pub async fn cancel(&self, caller: &Caller, id: RunId) -> Result<Run> {
+        self.run(caller, id).await?;
+        match self.store.request_cancel(id).await? {
+            Some(status) if status.is_final() && status != RunStatus::Cancelled => {
+                let public = format!("The run is over: {}.", status.as_str());
+                Err(Error::conflict("run.over", public))
+            }
+            _ => {
+                self.engine.live().cancel(id);
+                self.known(id).await
+            }
+        }
+    }
+
+    /// Takes an ended run back, or goes on where its undo gave up.
+    pub async fn undo(&self, caller: &Caller, id: RunId) -> Result<Run> {
+        let mut run = self.run(caller, id).await?;
+        if run.head.superseded_by.is_some() {
+            return Err(Error::conflict(
+                "run.superseded",
+                "A retry took this run's steps over; undo that one.",
+            ));
+        }
+        if !matches!(run.head.status, RunStatus::Succeeded | RunStatus::Failed | RunStatus::UndoFailed) {
+            let public = format!("A run that is {} cannot be undone.", run.head.status.as_str());
+            return Err(Error::conflict("run.not_undoable", public));
+        }
+        if !run.reopen(Timestamp::now()) {
+            return Err(Error::conflict(
+                "run.nothing_to_undo",
+                "No step of this run has anything to take back.",
+            ));
+        }
+        let checkpoint = run.checkpoint(crate::WorkerId::new(), None);
+        match self.store.reopen(checkpoint).await? {
+            Ack::Stored { .. } => self.known(id).await,
+            Ack::Fenced => {
+                Err(Error::conflict("run.changed", "The run has changed meanwhile; look at it again."))
+            }
+        }
+    }
+
+    /// Why the run is where it is.
+    pub async fn why(&self, caller: &Caller, id: RunId) -> Result<Why> {
+        let run = self.run(caller, id).await?;
+        let standing = self.store.standing(&run).await?;
+        Ok(explain(&run, &standing, Timestamp::now()))
+    }
+
+    /// Events after this number, and whether the run has ended with the last of them. Waits up to `at_most` for the
+    /// first.
+    pub async fn events(
+        &self,
+        run: RunId,
+        after: i64,
+        limit: usize,
+        at_most: Duration,
+    ) -> Result<(Vec<Event>, bool)> {
+        let deadline = tokio::time::Instant::now() + at_most;
+        let mut watch = self.engine.live().watch(run);
+        loop {
+            if let Some(watch) = &mut watch {
+                watch.mark_unchanged();
+            }
+            let (events, done) = self.store.events(run, after, limit).await?;
+            if done || !events.is_empty() || tokio::time::Instant::now() >= deadline {
+                return Ok((events, done));
+            }
+            match &mut watch {
+                Some(here) => {
+                    let changed = tokio::time::timeout_at(deadline, here.changed()).await;
+                    if matches!(changed, Ok(Err(_))) {
+                        watch = None;
+                    }
+                }
+                None => {
+                    tokio::time::sleep_until(deadline.min(tokio::time::Instant::now() + LOOK_EVERY)).await;
+                    watch = self.engine.live().watch(run);
+                }
+            }
+        }
+    }
+
+    async fn known(&self, id: RunId) -> Result<Run> {
+        let run = self.store.run(id).await?;
+        run.ok_or_else(|| Error::not_found("run.unknown", "There is no such run."))
+    }
+}

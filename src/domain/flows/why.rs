@@ -1,0 +1,192 @@
+//! Why a run is where it is, in one sentence and the facts.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::run::{Run, RunError, RunStatus};
+use super::step::{StepStatus, UndoStatus};
+use super::store::Standing;
+use crate::RunId;
+
+/// A process that has not renewed its lease for this long, in seconds, is being replaced.
+const LOST_AFTER_S: f64 = 5.0;
+
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Why {
+    pub sentence: String,
+    pub status: RunStatus,
+    pub since: Timestamp,
+    /// The machine whose process drives the run.
+    pub holder: Option<String>,
+    pub blocked_by: Option<BlockedBy>,
+    pub next_retry_at: Option<Timestamp>,
+    pub last_error: Option<RunError>,
+    /// Calls that would change something now.
+    pub can_do: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum BlockedBy {
+    /// Another run holds the concurrency key; so many wait before this one.
+    ConcurrencyKey { key: String, run: Option<RunId>, ahead: i64 },
+    /// No live process has the tasks and the label that this run needs.
+    NoWorker { runs_on: Option<String> },
+    /// A started step's work lives on a machine none of whose processes is alive.
+    Host,
+    /// The process that drove it is gone or cannot reach the database; another takes over.
+    LostOwner { heartbeat_age_s: f64 },
+}
+
+/// Says why, from the run and what its store knows.
+pub fn explain(run: &Run, standing: &Standing, now: Timestamp) -> Why {
+    let blocked_by = blocked_by(run, standing);
+    let retries = run.steps.last().is_some_and(|step| step.status == StepStatus::Failed) || undo_waits(run);
+    Why {
+        sentence: sentence(run, standing, blocked_by.as_ref(), now),
+        status: run.head.status,
+        since: since(run),
+        holder: standing.host.clone(),
+        blocked_by,
+        next_retry_at: run.head.wake_at.filter(|_| retries),
+        last_error: last_error(run),
+        can_do: can_do(run),
+    }
+}
+
+fn blocked_by(run: &Run, standing: &Standing) -> Option<BlockedBy> {
+    let waits_for_owner = run.head.owner.is_none() && !run.head.status.is_final();
+    match run.head.status {
+        RunStatus::Queued if standing.key_holder.is_some() => Some(BlockedBy::ConcurrencyKey {
+            key: run.concurrency_key.clone().unwrap_or_default(),
+            run: standing.key_holder,
+            ahead: standing.key_queue,
+        }),
+        _ if waits_for_owner && standing.able_workers == 0 && run.head.host_id.is_some() => {
+            Some(BlockedBy::Host)
+        }
+        _ if waits_for_owner && standing.able_workers == 0 => {
+            Some(BlockedBy::NoWorker { runs_on: run.definition.runs_on.clone() })
+        }
+        _ => standing
+            .heartbeat_age_s
+            .filter(|age| run.head.owner.is_some() && *age > LOST_AFTER_S)
+            .map(|heartbeat_age_s| BlockedBy::LostOwner { heartbeat_age_s }),
+    }
+}
+
+fn sentence(run: &Run, standing: &Standing, blocked_by: Option<&BlockedBy>, now: Timestamp) -> String {
+    match blocked_by {
+        Some(BlockedBy::ConcurrencyKey { key, ahead: 0, .. }) => {
+            return format!("It is next for the key {key:?}, which another run holds.");
+        }
+        Some(BlockedBy::ConcurrencyKey { key, ahead, .. }) => {
+            return format!(
+                "It waits for the key {key:?}, which another run holds; {ahead} more wait before it."
+            );
+        }
+        Some(BlockedBy::NoWorker { runs_on: Some(label) }) => {
+            return format!("No live process has the label {label:?} and the tasks that this run needs.");
+        }
+        Some(BlockedBy::Host) => {
+            return "It waits for its host: a started step's work lives on a machine none of whose processes is alive."
+                .to_owned();
+        }
+        Some(BlockedBy::NoWorker { runs_on: None }) => {
+            return "No live process has the tasks that this run needs.".to_owned();
+        }
+        Some(BlockedBy::LostOwner { heartbeat_age_s }) => {
+            return format!(
+                "The process that drove it has not been heard of for {heartbeat_age_s:.0} s: it died, or the database \
+                 was away; another takes the run over."
+            );
+        }
+        None => {}
+    }
+    if let Some(error) = run.head.error.as_ref().filter(|error| error.code == "task.does_not_yield") {
+        return format!("The step {}.", error.detail);
+    }
+    let until = run.head.wake_at.map(|at| at.duration_since(now).as_secs().max(0)).unwrap_or_default();
+    let step =
+        || run.head.cursor.map(|cursor| run.definition.tasks[cursor].name.as_str()).unwrap_or_default();
+    match run.head.status {
+        RunStatus::Queued => {
+            "It waits for a process to take it; that happens within a second or so.".to_owned()
+        }
+        RunStatus::Running => match &standing.host {
+            Some(host) => format!("{host:?} works on the step {:?}.", step()),
+            None => format!("It goes on with the step {:?}.", step()),
+        },
+        RunStatus::Waiting => match run.steps.last() {
+            Some(last) if last.status == StepStatus::Failed => {
+                let reason = last.error.as_ref().map(|error| error.detail.as_str()).unwrap_or_default();
+                format!(
+                    "Attempt {} at the step {:?} failed ({reason}); the next is in {until} s.",
+                    last.attempt, last.name
+                )
+            }
+            _ => format!("The step {:?} asked to wait; it goes on in {until} s.", step()),
+        },
+        RunStatus::Undoing => match run
+            .steps
+            .iter()
+            .rev()
+            .find(|step| matches!(step.undo, UndoStatus::Pending | UndoStatus::Running))
+        {
+            Some(step) if undo_waits(run) => {
+                format!("Taking back the step {:?} failed; the next attempt is in {until} s.", step.name)
+            }
+            Some(step) => format!("The step {:?} is being taken back.", step.name),
+            None => "The last step has been taken back.".to_owned(),
+        },
+        RunStatus::Succeeded => "It is over: every step on its way succeeded.".to_owned(),
+        RunStatus::Cancelled => "It was cancelled, and everything that had to be taken back was.".to_owned(),
+        RunStatus::Undone => format!("It failed and was taken back. {}", reason(run)),
+        RunStatus::Failed => format!("It failed. {}", reason(run)),
+        RunStatus::UndoFailed => format!("It could not be taken back. {}", reason(run)),
+    }
+}
+
+fn reason(run: &Run) -> String {
+    match &run.head.error {
+        Some(RunError { detail, step: Some(step), .. }) => format!("Step {step:?}: {detail}."),
+        Some(RunError { detail, .. }) => format!("{detail}."),
+        None => String::new(),
+    }
+}
+
+fn undo_waits(run: &Run) -> bool {
+    run.head.status == RunStatus::Undoing && run.head.wake_at.is_some()
+}
+
+fn since(run: &Run) -> Timestamp {
+    let moved = run.steps.iter().map(|step| step.finished_at.unwrap_or(step.started_at)).max();
+    run.head.finished_at.or(moved).or(run.head.started_at).unwrap_or(run.created_at)
+}
+
+fn last_error(run: &Run) -> Option<RunError> {
+    let of_step = |step: &super::step::Step| {
+        let reason = step.undo_error.as_ref().or(step.error.as_ref())?;
+        Some(RunError {
+            code: reason.code.clone(),
+            detail: reason.detail.clone(),
+            step: Some(step.name.clone()),
+        })
+    };
+    run.head.error.clone().or_else(|| run.steps.iter().rev().find_map(of_step))
+}
+
+fn can_do(run: &Run) -> Vec<String> {
+    let call = |verb: &str| format!("POST /flow-manager/runs/{}/{verb}", run.id);
+    let superseded = run.head.superseded_by.is_some();
+    match run.head.status {
+        RunStatus::Queued | RunStatus::Running | RunStatus::Waiting => vec![call("cancel")],
+        RunStatus::Undoing => Vec::new(),
+        _ if superseded => Vec::new(),
+        RunStatus::Succeeded => vec![call("undo")],
+        RunStatus::Failed => vec![call("retry"), call("undo")],
+        RunStatus::UndoFailed => vec![call("undo")],
+        RunStatus::Cancelled | RunStatus::Undone => vec![call("retry")],
+    }
+}

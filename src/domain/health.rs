@@ -1,0 +1,47 @@
+//! How the parts of the service say how they are.
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// In ascending order of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    Healthy,
+    /// The service does its main job without this part.
+    Degraded,
+    /// The service cannot do its main job.
+    Unhealthy,
+}
+
+/// One part's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    pub health: Health,
+    /// For operators; names no host, no path and no secret.
+    pub detail: Option<String>,
+}
+
+impl Condition {
+    pub fn healthy() -> Self {
+        Self { health: Health::Healthy, detail: None }
+    }
+
+    pub fn degraded(detail: impl Into<String>) -> Self {
+        Self { health: Health::Degraded, detail: Some(detail.into()) }
+    }
+
+    pub fn unhealthy(detail: impl Into<String>) -> Self {
+        Self { health: Health::Unhealthy, detail: Some(detail.into()) }
+    }
+}
+
+/// Looks at one part. Called about once a second while someone asks; an answer that takes too long counts as
+/// unhealthy.
+#[async_trait]
+pub trait Probe: Send + Sync {
+    /// The component's name in `/health`: `database`, `terraform`, …
+    fn component(&self) -> &'static str;
+    async fn check(&self) -> Condition;
+}

@@ -1,0 +1,182 @@
+//! What a task's author needs to test a task without a server: a context and ports that live in memory.
+//!
+//! ```ignore
+//! let test = TestContext::new().with_role(Role::Learner);
+//! let output = noop::Noop.run(&test.context(), json!({"value": 1})).await;
+//! assert_eq!(output, Outcome::Done(json!({"value": 1})));
+//! ```
+
+mod datasets;
+mod http;
+mod refusing;
+mod users;
+mod workspaces;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+pub use datasets::MemoryDatasets;
+pub use http::CannedHttp;
+pub use refusing::Refusing;
+pub use users::MemoryUsers;
+pub use workspaces::TempWorkspaces;
+
+use crate::flows::Context;
+use crate::flows::context::Reporter;
+use crate::ports::Ports;
+use crate::users::{Account, Caller, Role, User};
+use crate::{RunId, UserId};
+
+/// Builds contexts of one run, step and caller. The fakes can be filled and asked; every port can be replaced.
+///
+/// The caller is a learner with an account. Programs, Terraform, labs and sessions refuse every call until a port
+/// of the test's own is put in [`TestContext::ports`].
+pub struct TestContext {
+    pub run: RunId,
+    pub step: String,
+    pub attempt: u32,
+    pub caller: Caller,
+    pub run_input: Value,
+    pub outputs: BTreeMap<String, Arc<Value>>,
+    pub waited_until: Option<Timestamp>,
+    pub cancel: CancellationToken,
+    pub ports: Ports,
+    pub users: Arc<MemoryUsers>,
+    pub datasets: Arc<MemoryDatasets>,
+    pub http: Arc<CannedHttp>,
+    pub workspaces: Arc<TempWorkspaces>,
+    pub reports: Arc<Reports>,
+}
+
+impl Default for TestContext {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestContext {
+    pub fn new() -> Self {
+        let users = Arc::new(MemoryUsers::default());
+        let datasets = Arc::new(MemoryDatasets::default());
+        let http = Arc::new(CannedHttp::default());
+        let workspaces = Arc::new(TempWorkspaces::default());
+        let refusing = Arc::new(Refusing);
+        let test = Self {
+            run: RunId::new(),
+            step: "step".to_owned(),
+            attempt: 1,
+            caller: Caller { id: UserId::new(), role: Role::Learner },
+            run_input: Value::Null,
+            outputs: BTreeMap::new(),
+            waited_until: None,
+            cancel: CancellationToken::new(),
+            ports: Ports {
+                http: http.clone(),
+                programs: refusing.clone(),
+                terraform: refusing.clone(),
+                workspaces: workspaces.clone(),
+                labs: refusing.clone(),
+                sessions: refusing,
+                datasets: datasets.clone(),
+                users: users.clone(),
+            },
+            users,
+            datasets,
+            http,
+            workspaces,
+            reports: Arc::new(Reports::default()),
+        };
+        test.users.put(account(&test.caller));
+        test
+    }
+
+    /// The caller gets this role, and so does their account.
+    pub fn with_role(mut self, role: Role) -> Self {
+        self.caller.role = role;
+        self.users.put(account(&self.caller));
+        self
+    }
+
+    pub fn with_step(mut self, step: &str) -> Self {
+        self.step = step.to_owned();
+        self
+    }
+
+    pub fn with_run_input(mut self, input: Value) -> Self {
+        self.run_input = input;
+        self
+    }
+
+    /// As if the step of this name had ended with this output.
+    pub fn with_output(mut self, step: &str, output: Value) -> Self {
+        self.outputs.insert(step.to_owned(), Arc::new(output));
+        self
+    }
+
+    /// As if the task had answered `WaitUntil` with this time, and it had come.
+    pub fn with_waited_until(mut self, time: Timestamp) -> Self {
+        self.waited_until = Some(time);
+        self
+    }
+
+    /// The context to hand to a task.
+    pub fn context(&self) -> Context {
+        Context {
+            run: self.run,
+            step: self.step.clone(),
+            attempt: self.attempt,
+            caller: self.caller.clone(),
+            run_input: Arc::new(self.run_input.clone()),
+            outputs: Arc::new(self.outputs.clone()),
+            cancel: self.cancel.clone(),
+            waited_until: self.waited_until,
+            ports: Arc::new(self.ports.clone()),
+            reporter: self.reports.clone(),
+        }
+    }
+}
+
+/// An enabled account without a password.
+fn account(caller: &Caller) -> Account {
+    Account {
+        user: User { id: caller.id, email: None, username: None, name: None, role: caller.role },
+        password_hash: None,
+        disabled: false,
+    }
+}
+
+/// What a task reported.
+#[derive(Default)]
+pub struct Reports {
+    progress: Mutex<Vec<(u8, String)>>,
+    lines: Mutex<Vec<String>>,
+}
+
+impl Reports {
+    pub fn progress(&self) -> Vec<(u8, String)> {
+        held(&self.progress).clone()
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        held(&self.lines).clone()
+    }
+}
+
+impl Reporter for Reports {
+    fn progress(&self, percent: u8, message: &str) {
+        held(&self.progress).push((percent, message.to_owned()));
+    }
+
+    fn output(&self, line: &str) {
+        held(&self.lines).push(line.to_owned());
+    }
+}
+
+/// The lock, also after a test panicked while it held it: that test has failed already.
+fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,92 @@
+//! Ports that refuse every call, so that a test which reaches one by mistake says so.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::labs::{Grade, Lab, LabCatalogue, LabSessions, Session, SessionStatus};
+use crate::ports::{Exit, Lines, Program, Programs, Terraform, TerraformEnd, TerraformJob, TerraformWatch};
+use crate::{Error, Result, SessionId, UserId};
+
+pub struct Refusing;
+
+fn refused<T>() -> Result<T> {
+    Err(Error::forbidden("test.port_refused", "This test gave the context no such port."))
+}
+
+fn untouched<T>() -> std::result::Result<T, TerraformEnd> {
+    Err(TerraformEnd::Untouched("This test gave the context no Terraform.".to_owned()))
+}
+
+#[async_trait]
+impl Programs for Refusing {
+    async fn run(&self, _program: Program, _lines: &dyn Lines, _cancel: &CancellationToken) -> Result<Exit> {
+        refused()
+    }
+
+    fn allowed(&self, _name: &str) -> Result<PathBuf> {
+        refused()
+    }
+}
+
+#[async_trait]
+impl Terraform for Refusing {
+    async fn apply(
+        &self,
+        _job: &TerraformJob,
+        _watch: &dyn TerraformWatch,
+        _cancel: &CancellationToken,
+    ) -> std::result::Result<Value, TerraformEnd> {
+        untouched()
+    }
+
+    async fn destroy(
+        &self,
+        _job: &TerraformJob,
+        _watch: &dyn TerraformWatch,
+        _cancel: &CancellationToken,
+    ) -> std::result::Result<(), TerraformEnd> {
+        untouched()
+    }
+}
+
+impl LabCatalogue for Refusing {
+    fn lab(&self, _name: &str) -> Option<Arc<Lab>> {
+        None
+    }
+
+    fn labs(&self) -> Vec<Arc<Lab>> {
+        Vec::new()
+    }
+}
+
+#[async_trait]
+impl LabSessions for Refusing {
+    async fn open(&self, _user: UserId, _lab: &Lab) -> Result<Session> {
+        refused()
+    }
+
+    async fn live(&self, _user: UserId, _lab: &str) -> Result<Option<Session>> {
+        refused()
+    }
+
+    async fn set_status(
+        &self,
+        _id: SessionId,
+        _status: SessionStatus,
+        _outputs: Option<Value>,
+    ) -> Result<()> {
+        refused()
+    }
+
+    async fn add_grade(&self, _grade: &Grade) -> Result<u32> {
+        refused()
+    }
+
+    async fn grades(&self, _session: SessionId) -> Result<Vec<Grade>> {
+        refused()
+    }
+}

@@ -1,0 +1,60 @@
+//! The events of a run, put together from what is stored of it.
+
+use flow_domain::RunId;
+use flow_domain::flows::event::{Event, EventKind};
+use flow_domain::flows::run::RunStatus;
+use flow_domain::flows::step::StepStatus;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::state::State;
+
+impl State {
+    pub(super) fn events(&self, run: RunId, after: i64, limit: usize) -> (Vec<Event>, bool) {
+        let Some(stored) = self.runs.get(&run) else { return (Vec::new(), false) };
+        let head = &stored.run.head;
+        let mut all: Vec<Event> = stored.events.clone();
+        all.push(of_run(1, RunStatus::Queued, stored.run.created_at, Value::Null));
+        all.extend(head.started_at.map(|at| of_run(2, RunStatus::Running, at, Value::Null)));
+        let error = head.error.as_ref().map_or(Value::Null, |error| json!(error));
+        all.extend(head.finished_at.map(|at| of_run(head.event_seq, head.status, at, error)));
+        for step in &stored.run.steps {
+            let event = |number, kind, at, data| Event {
+                number,
+                kind,
+                at,
+                step: Some(step.name.clone()),
+                attempt: Some(step.attempt),
+                data,
+            };
+            all.push(event(
+                step.started_event,
+                EventKind::StepStarted,
+                step.started_at,
+                json!({"task": step.task}),
+            ));
+            if let (Some(number), Some(at)) = (step.finished_event, step.finished_at) {
+                let ms = at.duration_since(step.started_at).as_millis() as i64;
+                let data = match &step.error {
+                    Some(error) => json!({"code": error.code, "detail": error.detail}),
+                    None => json!({"duration_ms": ms}),
+                };
+                let kind = match step.status {
+                    StepStatus::Succeeded => EventKind::StepSucceeded,
+                    StepStatus::Unknown => EventKind::StepUnknown,
+                    _ => EventKind::StepFailed,
+                };
+                all.push(event(number, kind, at, data));
+            }
+        }
+        all.retain(|event| event.number > after);
+        all.sort_by_key(|event| event.number);
+        all.truncate(limit);
+        let last = all.last().map_or(after, |event| event.number);
+        (all, head.finished_at.is_some() && last >= head.event_seq)
+    }
+}
+
+fn of_run(number: i64, status: RunStatus, at: Timestamp, data: Value) -> Event {
+    Event { number, kind: EventKind::Run(status), at, step: None, attempt: None, data }
+}

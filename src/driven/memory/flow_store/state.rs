@@ -1,0 +1,282 @@
+//! What the memory store holds, and the laws it keeps.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flow_domain::flows::definition::Definition;
+use flow_domain::flows::event::Event;
+use flow_domain::flows::run::{Run, RunStatus};
+use flow_domain::flows::store::{
+    Ack, Checkpoint, Created, Idempotency, NewRun, Release, RunFilter, Signal, Standing, Worker,
+};
+use flow_domain::{RunId, UserId, WorkerId};
+use jiff::Timestamp;
+
+pub(super) struct Stored {
+    pub(super) run: Run,
+    pub(super) events: Vec<Event>,
+    claimable_at: Option<Timestamp>,
+    ticket: u64,
+}
+
+struct Known {
+    worker: Worker,
+    renewed: Option<Instant>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) runs: BTreeMap<RunId, Stored>,
+    workers: HashMap<WorkerId, Known>,
+    keys: HashMap<String, RunId>,
+    requests: HashMap<(UserId, String, String), (Idempotency, RunId)>,
+    tickets: u64,
+}
+
+impl State {
+    pub(super) fn create(&mut self, new: NewRun) -> (Created, Vec<Signal>) {
+        let NewRun { mut run, claim, idempotency } = new;
+        if let Some(key) = idempotency {
+            let slot = (key.caller, key.scope.clone(), key.key.clone());
+            if let Some((used, winner)) = self.requests.get(&slot) {
+                let same = used.body_sha256 == key.body_sha256;
+                return (if same { Created::Replayed(*winner) } else { Created::KeyReused }, Vec::new());
+            }
+            self.requests.insert(slot, (key, run.id));
+        }
+        let holds = match &run.concurrency_key {
+            Some(key) => *self.keys.entry(key.clone()).or_insert(run.id) == run.id,
+            None => true,
+        };
+        let claimed = claim && holds;
+        if claim && !claimed {
+            run.unclaim();
+        }
+        self.tickets += 1;
+        let claimable_at = (holds && !claimed).then(Timestamp::now);
+        let stored = Stored { events: Vec::new(), claimable_at, ticket: self.tickets, run };
+        self.runs.insert(stored.run.id, stored);
+        (Created::Stored { claimed }, claimable_at.map(|_| Signal::Claimable).into_iter().collect())
+    }
+
+    pub(super) fn checkpoint(&mut self, new: Checkpoint) -> (Ack, Vec<Signal>) {
+        let Some(stored) = self.runs.get_mut(&new.run) else { return (Ack::Fenced, Vec::new()) };
+        let head = &stored.run.head;
+        if (head.owner, head.epoch, head.version) != (Some(new.owner), new.epoch, new.version) {
+            return (Ack::Fenced, Vec::new());
+        }
+        let cancel_requested = head.cancel_requested;
+        write(stored, &new);
+        stored.run.head.cancel_requested = cancel_requested;
+        if let Some(release) = new.release {
+            stored.run.head.owner = None;
+            stored.claimable_at = match release {
+                Release::At(_) if cancel_requested => Some(Timestamp::now()),
+                Release::At(at) => Some(at),
+                Release::Final => None,
+            };
+        }
+        let signals = match new.concurrency_key {
+            Some(key) => self.hand_over(&key, new.run),
+            None => Vec::new(),
+        };
+        (Ack::Stored { cancel_requested }, signals)
+    }
+
+    fn hand_over(&mut self, key: &str, from: RunId) -> Vec<Signal> {
+        if self.keys.get(key) != Some(&from) {
+            return Vec::new();
+        }
+        let waits = |stored: &&mut Stored| {
+            stored.run.concurrency_key.as_deref() == Some(key)
+                && stored.run.head.status == RunStatus::Queued
+                && !stored.run.head.cancel_requested
+        };
+        match self.runs.values_mut().filter(waits).min_by_key(|stored| stored.ticket) {
+            Some(heir) => {
+                heir.claimable_at = Some(Timestamp::now());
+                self.keys.insert(key.to_owned(), heir.run.id);
+                vec![Signal::Claimable]
+            }
+            None => {
+                self.keys.remove(key);
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn renew(&mut self, worker: &Worker) {
+        let known = Known { worker: worker.clone(), renewed: Some(Instant::now()) };
+        self.workers.insert(worker.id, known);
+    }
+
+    pub(super) fn retire(&mut self, worker: WorkerId) {
+        if let Some(known) = self.workers.get_mut(&worker) {
+            known.renewed = None;
+        }
+    }
+
+    pub(super) fn claim(&mut self, worker: &Worker, limit: usize, abandoned: Option<Duration>) -> Vec<Run> {
+        let now = Timestamp::now();
+        let lost = |owner: &WorkerId| match (abandoned, self.workers.get(owner)) {
+            (Some(after), Some(known)) => known.renewed.is_none_or(|at| at.elapsed() > after),
+            _ => false,
+        };
+        let able = |run: &Run| {
+            let has = |task: &str| worker.tasks.iter().any(|known| known == task);
+            run.definition.tasks.iter().all(|step| has(step.task_name()))
+                && run.definition.runs_on.as_ref().is_none_or(|label| worker.labels.contains(label))
+                && run.head.host_id.as_ref().is_none_or(|host| *host == worker.host_id)
+        };
+        let found: Vec<(RunId, i32)> = self
+            .runs
+            .values()
+            .filter(|stored| able(&stored.run))
+            .filter_map(|stored| match stored.run.head.owner {
+                None => stored.claimable_at.filter(|at| *at <= now).map(|_| (stored.run.id, 0)),
+                Some(owner) => lost(&owner).then_some((stored.run.id, 1)),
+            })
+            .take(limit)
+            .collect();
+        found.into_iter().filter_map(|(id, takeover)| self.take(id, takeover, worker.id, now)).collect()
+    }
+
+    fn take(&mut self, id: RunId, takeover: i32, owner: WorkerId, now: Timestamp) -> Option<Run> {
+        let stored = self.runs.get_mut(&id)?;
+        stored.claimable_at = None;
+        let head = &mut stored.run.head;
+        head.owner = Some(owner);
+        head.epoch += 1;
+        head.version += 1;
+        head.takeovers += takeover;
+        head.started_at.get_or_insert(now);
+        head.event_seq += i64::from(head.status == RunStatus::Queued);
+        if matches!(head.status, RunStatus::Queued | RunStatus::Waiting) {
+            head.status = RunStatus::Running;
+        }
+        self.run(id)
+    }
+
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        let due = self.runs.values().filter_map(|stored| stored.claimable_at).min()?;
+        Some(Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default())
+    }
+
+    pub(super) fn request_cancel(&mut self, run: RunId) -> (Option<RunStatus>, Vec<Signal>) {
+        let Some(stored) = self.runs.get_mut(&run) else { return (None, Vec::new()) };
+        let status = stored.run.head.status;
+        if status.is_final() {
+            return (Some(status), Vec::new());
+        }
+        stored.run.head.cancel_requested = true;
+        let signal = match stored.run.head.owner {
+            Some(_) => Signal::Cancel(run),
+            None => {
+                stored.claimable_at = Some(Timestamp::now());
+                Signal::Claimable
+            }
+        };
+        (Some(status), vec![signal])
+    }
+
+    pub(super) fn reopen(&mut self, new: Checkpoint) -> (Ack, Vec<Signal>) {
+        if !self.may_supersede(new.run, new.version) {
+            return (Ack::Fenced, Vec::new());
+        }
+        let Some(stored) = self.runs.get_mut(&new.run) else { return (Ack::Fenced, Vec::new()) };
+        write(stored, &new);
+        stored.claimable_at = Some(Timestamp::now());
+        stored.run.head.cancel_requested = false;
+        (Ack::Stored { cancel_requested: false }, vec![Signal::Claimable])
+    }
+
+    pub(super) fn may_supersede(&self, old: RunId, version: i64) -> bool {
+        self.runs.get(&old).is_some_and(|stored| {
+            let head = &stored.run.head;
+            head.version == version && head.finished_at.is_some() && head.superseded_by.is_none()
+        })
+    }
+
+    pub(super) fn mark_superseded(&mut self, old: RunId, by: RunId) {
+        if let Some(stored) = self.runs.get_mut(&old) {
+            stored.run.head.superseded_by = Some(by);
+            stored.run.head.version += 1;
+        }
+    }
+
+    pub(super) fn run(&self, id: RunId) -> Option<Run> {
+        let run = &self.runs.get(&id)?.run;
+        Some(Run::load(
+            run.id,
+            run.definition.clone(),
+            run.definition_hash.clone(),
+            run.caller.clone(),
+            run.input.clone(),
+            run.parent,
+            run.concurrency_key.clone(),
+            run.created_at,
+            run.head.clone(),
+            run.steps.clone(),
+        ))
+    }
+
+    pub(super) fn list(&self, filter: &RunFilter) -> Vec<Run> {
+        let wanted = |run: &Run| {
+            filter.caller.is_none_or(|caller| run.caller.id == caller)
+                && filter.status.is_none_or(|status| run.head.status == status)
+                && filter.flow.as_ref().is_none_or(|flow| run.definition.name == *flow)
+                && filter.before.is_none_or(|before| run.id < before)
+        };
+        let ids = self.runs.values().rev().filter(|stored| wanted(&stored.run)).map(|stored| stored.run.id);
+        ids.take(filter.limit)
+            .filter_map(|id| {
+                let mut run = self.run(id)?;
+                run.steps.clear();
+                Some(run)
+            })
+            .collect()
+    }
+
+    pub(super) fn standing(&self, run: &Run) -> Standing {
+        let Some(stored) = self.runs.get(&run.id) else { return Standing::default() };
+        let owner = stored.run.head.owner.and_then(|owner| self.workers.get(&owner));
+        let holder =
+            run.concurrency_key.as_ref().and_then(|key| self.keys.get(key)).filter(|id| **id != run.id);
+        let ahead = self.runs.values().filter(|other| {
+            other.run.concurrency_key.is_some()
+                && other.run.concurrency_key == run.concurrency_key
+                && other.run.head.status == RunStatus::Queued
+                && other.ticket < stored.ticket
+        });
+        let able = self.workers.values().filter(|known| {
+            known.renewed.is_some_and(|at| at.elapsed() < Duration::from_secs(5))
+                && run.definition.runs_on.as_ref().is_none_or(|label| known.worker.labels.contains(label))
+                && run.head.host_id.as_ref().is_none_or(|host| *host == known.worker.host_id)
+        });
+        Standing {
+            host: owner.map(|known| known.worker.host.clone()),
+            heartbeat_age_s: owner
+                .map(|known| known.renewed.map_or(f64::INFINITY, |at| at.elapsed().as_secs_f64())),
+            key_holder: holder.copied(),
+            key_queue: ahead.count() as i64,
+            able_workers: able.count() as i64,
+        }
+    }
+
+    pub(super) fn definition(&self, hash: &str) -> Option<Arc<Definition>> {
+        let found = self.runs.values().find(|stored| &*stored.run.definition_hash == hash)?;
+        Some(found.run.definition.clone())
+    }
+}
+
+fn write(stored: &mut Stored, new: &Checkpoint) {
+    stored.run.head = new.head.clone();
+    for step in &new.steps {
+        match stored.run.steps.iter_mut().find(|known| known.seq == step.seq) {
+            Some(known) => *known = step.clone(),
+            None => stored.run.steps.push(step.clone()),
+        }
+    }
+    stored.events.extend(new.events.iter().cloned());
+}

@@ -1,0 +1,19 @@
+//! Adapters without a database, for tests: each passes the contract suite of its PostgreSQL twin.
+
+mod datasets;
+mod flow_store;
+mod lab_sessions;
+mod state_copies;
+mod users;
+
+pub use datasets::MemoryDatasets;
+pub use flow_store::MemoryFlowStore;
+pub use lab_sessions::MemoryLabSessions;
+pub use state_copies::MemoryStateCopies;
+pub use users::MemoryUsers;
+
+use std::sync::{Mutex, MutexGuard};
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nothing panics while it holds this lock")
+}

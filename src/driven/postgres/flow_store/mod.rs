@@ -1,0 +1,134 @@
+//! Runs in PostgreSQL.
+//!
+//! Checkpoints and plain inserts go through one [`writer`] on a connection of its own; claims, reads and the rest go
+//! through the pool; [`signals`] listens on a third connection. So a busy pool never delays a checkpoint or a lease.
+
+mod claims;
+mod inserts;
+mod reads;
+mod rows;
+mod signals;
+mod writer;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flow_domain::flows::definition::Definition;
+use flow_domain::flows::event::Event;
+use flow_domain::flows::run::{Run, RunStatus};
+use flow_domain::flows::store::{
+    Ack, Checkpoint, Created, FlowStore, NewRun, RunFilter, Signal, Standing, Worker,
+};
+use flow_domain::{Result, RunId, WorkerId};
+use tokio_postgres::Config;
+
+use super::pool::PgPool;
+use signals::Signals;
+use writer::Writer;
+
+/// Definitions kept in memory by their hash; each run of a posted definition may bring a new one.
+const MOST_DEFINITIONS: usize = 1000;
+
+pub struct PgFlowStore {
+    pool: PgPool,
+    /// For leases alone: a renewal never waits behind a request.
+    lease_pool: PgPool,
+    writer: Writer,
+    signals: Signals,
+    definitions: Mutex<HashMap<Arc<str>, Arc<Definition>>>,
+}
+
+impl PgFlowStore {
+    /// `config` is used for the connections outside the pool; it carries the session's settings already.
+    pub fn new(pool: PgPool, lease_pool: PgPool, config: &Config) -> Self {
+        Self {
+            pool,
+            lease_pool,
+            writer: Writer::start(config.clone()),
+            signals: Signals::start(config.clone()),
+            definitions: Mutex::default(),
+        }
+    }
+
+    /// Makes the partitions of the weeks to come.
+    pub async fn ensure_partitions(&self) -> Result<()> {
+        self.pool.execute("select flow_ensure_partitions()", &[]).await.map(|_| ())
+    }
+
+    fn known(&self, hash: &str) -> Option<Arc<Definition>> {
+        self.definitions.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
+    }
+
+    fn remember(&self, hash: &Arc<str>, definition: &Arc<Definition>) {
+        let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        if definitions.len() >= MOST_DEFINITIONS {
+            definitions.clear();
+        }
+        definitions.insert(hash.clone(), definition.clone());
+    }
+}
+
+#[async_trait]
+impl FlowStore for PgFlowStore {
+    async fn create(&self, new: NewRun) -> Result<Created> {
+        inserts::create(self, new).await
+    }
+
+    async fn checkpoint(&self, checkpoint: Checkpoint) -> Result<Ack> {
+        self.writer.checkpoint(checkpoint).await
+    }
+
+    async fn renew(&self, worker: &Worker) -> Result<()> {
+        claims::renew(&self.lease_pool, worker).await
+    }
+
+    async fn retire(&self, worker: WorkerId) -> Result<()> {
+        claims::retire(&self.lease_pool, worker).await
+    }
+
+    async fn claim(&self, worker: &Worker, limit: usize, abandoned: Option<Duration>) -> Result<Vec<Run>> {
+        claims::claim(self, worker, limit, abandoned).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Duration>> {
+        claims::next_due(&self.pool).await
+    }
+
+    async fn signal(&self) -> Signal {
+        self.signals.next().await
+    }
+
+    async fn request_cancel(&self, run: RunId) -> Result<Option<RunStatus>> {
+        claims::request_cancel(&self.pool, run).await
+    }
+
+    async fn reopen(&self, checkpoint: Checkpoint) -> Result<Ack> {
+        claims::reopen(&self.pool, checkpoint).await
+    }
+
+    async fn supersede(&self, old: RunId, old_version: i64, new: NewRun) -> Result<Created> {
+        inserts::supersede(self, old, old_version, new).await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<Run>> {
+        reads::run(self, id).await
+    }
+
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
+        reads::runs(self, filter).await
+    }
+
+    async fn events(&self, run: RunId, after: i64, limit: usize) -> Result<(Vec<Event>, bool)> {
+        reads::events(&self.pool, run, after, limit).await
+    }
+
+    async fn standing(&self, run: &Run) -> Result<Standing> {
+        reads::standing(&self.pool, run).await
+    }
+
+    async fn definition(&self, hash: &str) -> Result<Option<Arc<Definition>>> {
+        reads::definition(self, hash).await
+    }
+}

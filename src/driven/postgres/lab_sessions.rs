@@ -1,0 +1,150 @@
+//! Lab sessions and their grades.
+
+use async_trait::async_trait;
+use flow_domain::labs::{Grade, Lab, LabSessions, Session, SessionStatus};
+use flow_domain::{Error, Result, RunId, SessionId, UserId};
+use serde_json::Value;
+use tokio_postgres::Row;
+
+use super::error;
+use super::pool::{PgPool, column, query_opt};
+
+/// The update changes nothing: it makes the insert answer the row that is there, however close the race.
+const OPEN: &str = "
+    insert into session (id, user_id, lab, lab_version, status)
+    values ($1::uuid, $2::uuid, $3::text, $4::text, 'launching')
+    on conflict (user_id, lab) where ended_at is null do update set lab = excluded.lab
+    returning id, user_id, lab, lab_version, status, outputs, created_at, ended_at";
+const LIVE: &str = "
+    select id, user_id, lab, lab_version, status, outputs, created_at, ended_at
+    from session where user_id = $1::uuid and lab = $2::text and ended_at is null";
+const SET_STATUS: &str = "
+    update session
+    set status = $2::text, outputs = coalesce($3::jsonb, outputs), ended_at = case when $4::boolean then now() end
+    where id = $1::uuid and ended_at is null
+    returning id";
+const STATUS: &str = "select status from session where id = $1::uuid";
+/// Attempts of one session are numbered one at a time.
+const LOCK: &str = "select id from session where id = $1::uuid for no key update";
+const ADD_GRADE: &str = "
+    insert into grade (session_id, attempt, run_id, score, max, tests, feedback, grader_sha256, lab_version, duration_ms)
+    select $1::uuid, coalesce(max(earlier.attempt), 0) + 1, $2::uuid, $3::double precision, $4::double precision,
+        $5::jsonb, $6::text, $7::text, $8::text, $9::bigint
+    from grade as earlier where earlier.session_id = $1::uuid
+    on conflict (session_id, run_id) do nothing
+    returning attempt";
+const ATTEMPT: &str = "select attempt from grade where session_id = $1::uuid and run_id = $2::uuid";
+const GRADES: &str = "
+    select session_id, run_id, score, max, tests, feedback, grader_sha256, lab_version, duration_ms
+    from grade where session_id = $1::uuid order by attempt";
+
+#[derive(Clone)]
+pub struct PgLabSessions {
+    pool: PgPool,
+}
+
+impl PgLabSessions {
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+}
+
+#[async_trait]
+impl LabSessions for PgLabSessions {
+    /// A user without an account is the conflict `user.unknown`.
+    async fn open(&self, user: UserId, lab: &Lab) -> Result<Session> {
+        let id = SessionId::new();
+        let row = self.pool.query_opt(OPEN, &[&id.0, &user.0, &lab.name, &lab.version]).await?;
+        session(&row.ok_or_else(|| Error::internal("opening a session answered no row"))?)
+    }
+
+    async fn live(&self, user: UserId, lab: &str) -> Result<Option<Session>> {
+        let row = self.pool.query_opt(LIVE, &[&user.0, &lab]).await?;
+        row.as_ref().map(session).transpose()
+    }
+
+    async fn set_status(&self, id: SessionId, status: SessionStatus, outputs: Option<Value>) -> Result<()> {
+        let client = self.pool.client().await?;
+        let moved =
+            query_opt(&client, SET_STATUS, &[&id.0, &status.as_str(), &outputs, &status.is_final()]).await?;
+        if moved.is_some() {
+            return Ok(());
+        }
+        let ended_as: String = match query_opt(&client, STATUS, &[&id.0]).await? {
+            Some(row) => column(&row, "status")?,
+            None => return Err(unknown()),
+        };
+        if ended_as == status.as_str() {
+            return Ok(());
+        }
+        Err(Error::conflict("session.ended", format!("This session is over: it is {ended_as}.")))
+    }
+
+    async fn add_grade(&self, grade: &Grade) -> Result<u32> {
+        let mut client = self.pool.client().await?;
+        let transaction = client.transaction().await.map_err(error::from)?;
+        query_opt(&transaction, LOCK, &[&grade.session.0]).await?.ok_or_else(unknown)?;
+        let added = query_opt(
+            &transaction,
+            ADD_GRADE,
+            &[
+                &grade.session.0,
+                &grade.run.0,
+                &grade.score,
+                &grade.max,
+                &grade.tests,
+                &grade.feedback,
+                &grade.grader_sha256,
+                &grade.lab_version,
+                &grade.duration_ms,
+            ],
+        )
+        .await?;
+        let row = match added {
+            Some(row) => row,
+            None => query_opt(&transaction, ATTEMPT, &[&grade.session.0, &grade.run.0])
+                .await?
+                .ok_or_else(|| Error::internal("a grade that stands in the way is not there"))?,
+        };
+        transaction.commit().await.map_err(error::from)?;
+        let attempt: i32 = column(&row, "attempt")?;
+        u32::try_from(attempt).map_err(Error::internal)
+    }
+
+    async fn grades(&self, session: SessionId) -> Result<Vec<Grade>> {
+        self.pool.query(GRADES, &[&session.0]).await?.iter().map(grade).collect()
+    }
+}
+
+fn unknown() -> Error {
+    Error::not_found("session.unknown", "There is no such session.")
+}
+
+fn session(row: &Row) -> Result<Session> {
+    let status: &str = column(row, "status")?;
+    Ok(Session {
+        id: SessionId(column(row, "id")?),
+        user: UserId(column(row, "user_id")?),
+        lab: column(row, "lab")?,
+        lab_version: column(row, "lab_version")?,
+        status: SessionStatus::parse(status)
+            .ok_or_else(|| Error::internal(format!("stored session status {status} is unknown")))?,
+        outputs: column(row, "outputs")?,
+        created_at: column(row, "created_at")?,
+        ended_at: column(row, "ended_at")?,
+    })
+}
+
+fn grade(row: &Row) -> Result<Grade> {
+    Ok(Grade {
+        session: SessionId(column(row, "session_id")?),
+        run: RunId(column(row, "run_id")?),
+        score: column(row, "score")?,
+        max: column(row, "max")?,
+        tests: column(row, "tests")?,
+        feedback: column(row, "feedback")?,
+        grader_sha256: column(row, "grader_sha256")?,
+        lab_version: column(row, "lab_version")?,
+        duration_ms: column(row, "duration_ms")?,
+    })
+}

@@ -1,0 +1,148 @@
+//! Whether the service lives, may be sent requests, and how its parts are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use flow_domain::Error;
+use flow_domain::health::{Condition, Health, Probe};
+use flow_domain::users::Role;
+use futures_util::future::join_all;
+use rocket::http::{Method, Status};
+use rocket::{State, get, routes};
+use schemars::JsonSchema;
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::guards::Caller;
+use super::{Answer, Handled, Operation, Resource, Services};
+
+/// A part that takes longer to say how it is, is not well.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Anyone may ask; the parts are asked once in this time.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Whether requests are welcome. The application moves it on: starting, ready, draining.
+#[derive(Default)]
+pub struct Readiness(AtomicU8);
+
+impl Readiness {
+    pub fn set_ready(&self) {
+        self.0.store(1, Ordering::Release);
+    }
+
+    /// From now on a load balancer sends no more requests; those that come are still served.
+    pub fn set_draining(&self) {
+        self.0.store(2, Ordering::Release);
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        match self.0.load(Ordering::Acquire) {
+            0 => Err(Error::unavailable("service.starting", "The service is starting.")),
+            1 => Ok(()),
+            _ => Err(Error::unavailable("service.draining", "The service is about to stop.")),
+        }
+    }
+}
+
+/// Asks all parts at once and remembers the answer for a moment.
+pub struct Checkup {
+    probes: Vec<Arc<dyn Probe>>,
+    last: Mutex<Option<(Instant, Report)>>,
+}
+
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Health")]
+struct Report {
+    status: Health,
+    /// For operators only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    components: Option<BTreeMap<&'static str, Component>>,
+}
+
+#[derive(Clone, Serialize, JsonSchema)]
+struct Component {
+    status: Health,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl Checkup {
+    pub fn new(probes: Vec<Arc<dyn Probe>>) -> Self {
+        Self { probes, last: Mutex::new(None) }
+    }
+
+    /// Those who ask together share one look at the parts.
+    async fn report(&self) -> Report {
+        let mut last = self.last.lock().await;
+        if let Some((at, report)) = last.as_ref()
+            && at.elapsed() < FRESH
+        {
+            return report.clone();
+        }
+        let mut components: BTreeMap<_, _> =
+            join_all(self.probes.iter().map(ask)).await.into_iter().collect();
+        // Whoever reads this was answered by it.
+        components.insert("api", Component { status: Health::Healthy, detail: None });
+        let status = components.values().map(|part| part.status).max().unwrap_or(Health::Healthy);
+        let report = Report { status, components: Some(components) };
+        *last = Some((Instant::now(), report.clone()));
+        report
+    }
+}
+
+async fn ask(probe: &Arc<dyn Probe>) -> (&'static str, Component) {
+    let condition = timeout(PROBE_TIMEOUT, probe.check())
+        .await
+        .unwrap_or_else(|_| Condition::unhealthy("it did not answer within two seconds"));
+    (probe.component(), Component { status: condition.health, detail: condition.detail })
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Ok")]
+struct AllWell {
+    /// Always `ok`.
+    status: &'static str,
+}
+
+pub(super) fn resource() -> Resource {
+    Resource {
+        routes: routes![livez, readyz, health],
+        operations: vec![
+            Operation::new(Method::Get, "/livez", "The process lives").answers::<AllWell>(200, "It does"),
+            Operation::new(Method::Get, "/readyz", "The service may be sent requests")
+                .answers::<AllWell>(200, "It may")
+                .problem(503, &["service.starting", "service.draining"]),
+            Operation::new(Method::Get, "/health", "How the service is; its parts, for operators")
+                .answers::<Report>(200, "Healthy or degraded")
+                .answers::<Report>(503, "Unhealthy"),
+        ],
+    }
+}
+
+#[get("/livez")]
+fn livez() -> Handled {
+    Answer::ok(&AllWell { status: "ok" })
+}
+
+#[get("/readyz")]
+fn readyz(services: &State<Services>) -> Handled {
+    services.readiness.check()?;
+    Answer::ok(&AllWell { status: "ok" })
+}
+
+/// A bad token is as good as none here: a monitor with an old one still learns the status.
+#[get("/health")]
+async fn health(services: &State<Services>, caller: Option<Caller>) -> Handled {
+    let mut report = services.checkup.report().await;
+    if caller.is_none_or(|caller| caller.role < Role::Operator) {
+        report.components = None;
+    }
+    match report.status {
+        Health::Unhealthy => Ok(Answer::json(Status::ServiceUnavailable, &report)?
+            .header("Retry-After", FRESH.as_secs().to_string())),
+        _ => Answer::ok(&report),
+    }
+}

@@ -1,0 +1,30 @@
+//! The HTTP driver, by Rocket. One file a resource; each exports a [`Resource`], its routes and what the OpenAPI page
+//! says of them, and `server` mounts them in one list.
+
+pub mod answer;
+pub mod body;
+mod catchers;
+mod event_stream;
+mod flow_manager;
+pub mod guards;
+pub mod health;
+mod idempotency;
+mod login;
+mod me;
+pub mod openapi;
+pub mod prefer;
+pub mod problem;
+pub mod query;
+mod quiet;
+pub mod requests;
+mod run_view;
+mod runs;
+pub mod server;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, Handled};
+pub use openapi::{Operation, Resource};
+pub use problem::Problem;
+pub use quiet::worth_logging;
+pub use server::{HttpSettings, Services};

@@ -1,0 +1,249 @@
+//! The OpenAPI page, made from what each resource says of its operations.
+
+use std::collections::BTreeMap;
+
+use flow_domain::users::Role;
+use rocket::Route;
+use rocket::http::{Method, Status};
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use super::problem::ProblemBody;
+
+/// What one file of this driver adds to the service.
+pub struct Resource {
+    pub routes: Vec<Route>,
+    pub operations: Vec<Operation>,
+}
+
+/// Names a type's schema in the page's components.
+type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// One call, as a caller must know it.
+pub struct Operation {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) role: Option<Role>,
+    summary: &'static str,
+    body: Option<(SchemaOf, bool)>,
+    answers: Vec<Said>,
+    problems: BTreeMap<u16, Vec<&'static str>>,
+    parameters: Vec<Value>,
+}
+
+struct Said {
+    status: u16,
+    description: &'static str,
+    media: &'static str,
+    schema: Option<SchemaOf>,
+    headers: Vec<(&'static str, &'static str)>,
+}
+
+impl Operation {
+    /// `path` is as OpenAPI writes it: `/flow-manager/runs/{id}`. Without a role everyone may call.
+    pub fn new(method: Method, path: &'static str, summary: &'static str) -> Self {
+        let parameters =
+            names_in(path).map(|name| parameter("path", name, "", true, json!({"type": "string"})));
+        let parameters = parameters.collect();
+        Self {
+            method,
+            path,
+            summary,
+            role: None,
+            body: None,
+            answers: Vec::new(),
+            problems: BTreeMap::new(),
+            parameters,
+        }
+    }
+
+    /// The lowest role that may call: the guard in the handler's signature.
+    pub fn role(mut self, floor: Role) -> Self {
+        self.role = Some(floor);
+        self
+    }
+
+    /// The body of a `JsonBody<T>`.
+    pub fn body<T: JsonSchema>(mut self) -> Self {
+        self.body = Some((|generator| generator.subschema_for::<T>(), true));
+        self
+    }
+
+    /// The body of a `MaybeJsonBody<T>`.
+    pub fn maybe_body<T: JsonSchema>(mut self) -> Self {
+        self.body = Some((|generator| generator.subschema_for::<T>(), false));
+        self
+    }
+
+    /// A query parameter; `schema` is a JSON Schema.
+    pub fn query(mut self, name: &'static str, description: &'static str, schema: Value) -> Self {
+        self.parameters.push(parameter("query", name, description, false, schema));
+        self
+    }
+
+    /// A header the call looks at.
+    pub fn takes_header(mut self, name: &'static str, description: &'static str) -> Self {
+        self.parameters.push(parameter("header", name, description, false, json!({"type": "string"})));
+        self
+    }
+
+    /// A JSON answer.
+    pub fn answers<T: JsonSchema>(self, status: u16, description: &'static str) -> Self {
+        self.said(status, description, "application/json", Some(|generator| generator.subschema_for::<T>()))
+    }
+
+    /// An answer of another media type; `""` has no body.
+    pub fn answers_with(self, status: u16, media: &'static str, description: &'static str) -> Self {
+        self.said(status, description, media, None)
+    }
+
+    /// A header of the answer added last.
+    pub fn header(mut self, name: &'static str, description: &'static str) -> Self {
+        self.answers
+            .last_mut()
+            .expect("headers follow the answer they belong to")
+            .headers
+            .push((name, description));
+        self
+    }
+
+    /// Codes of this call alone; those of every body, token and path are added by themselves.
+    pub fn problem(mut self, status: u16, codes: &[&'static str]) -> Self {
+        self.problems.entry(status).or_default().extend(codes);
+        self
+    }
+
+    fn said(
+        mut self,
+        status: u16,
+        description: &'static str,
+        media: &'static str,
+        schema: Option<SchemaOf>,
+    ) -> Self {
+        self.answers.push(Said { status, description, media, schema, headers: Vec::new() });
+        self
+    }
+
+    fn all_problems(&self) -> BTreeMap<u16, Vec<&'static str>> {
+        let mut problems = self.problems.clone();
+        let mut add = |status: u16, codes: &[&'static str]| problems.entry(status).or_default().extend(codes);
+        if let Some((_, required)) = self.body {
+            add(400, if required { &["body.missing", "body.not_json"] } else { &["body.not_json"] });
+            add(413, &["body.too_large"]);
+            add(415, &["body.not_json_type"]);
+            add(422, &["body.invalid"]);
+        }
+        if self.parameters.iter().any(|parameter| parameter["in"] == "query") {
+            add(400, &["query.invalid"]);
+        }
+        if let Some(floor) = self.role {
+            add(401, &["auth.token_missing", "auth.token_invalid", "auth.token_expired"]);
+            if floor > Role::Anonymous {
+                add(403, &["auth.role_too_low"]);
+            }
+        }
+        problems
+    }
+
+    fn render(&self, generator: &mut SchemaGenerator) -> Value {
+        let mut operation = json!({
+            "summary": self.summary,
+            "operationId": self.id(),
+            "parameters": self.parameters,
+            "responses": self.responses(generator),
+        });
+        if let Some((schema, required)) = self.body {
+            operation["requestBody"] =
+                json!({"required": required, "content": {"application/json": {"schema": schema(generator)}}});
+        }
+        if let Some(floor) = self.role {
+            operation["security"] = json!([{"token": []}]);
+            operation["x-role"] = json!(floor);
+        }
+        operation
+    }
+
+    fn responses(&self, generator: &mut SchemaGenerator) -> Map<String, Value> {
+        let mut responses = Map::new();
+        for (status, codes) in self.all_problems() {
+            responses
+                .insert(status.to_string(), problem(&format!("{}: {}", words(status), codes.join(", "))));
+        }
+        // A status may be both: 503 is an answer of /health and a problem of many.
+        for said in &self.answers {
+            let mut headers = Map::from_iter([request_id()]);
+            for (name, description) in &said.headers {
+                headers.insert(
+                    (*name).into(),
+                    json!({"description": description, "schema": {"type": "string"}}),
+                );
+            }
+            let mut response = json!({"description": said.description, "headers": headers});
+            if !said.media.is_empty() {
+                let schema = said.schema.map_or_else(|| json!({"type": "string"}), |of| of(generator).into());
+                response["content"] = json!({said.media: {"schema": schema}});
+            }
+            responses.insert(said.status.to_string(), response);
+        }
+        responses.insert("default".into(), problem("Any other problem"));
+        responses
+    }
+
+    fn id(&self) -> String {
+        let words =
+            self.path.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        words.fold(self.method.as_str().to_lowercase(), |id, word| format!("{id}_{word}"))
+    }
+}
+
+/// The whole page.
+pub(super) fn document(operations: &[Operation]) -> Value {
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .into_generator();
+    let _ = generator.subschema_for::<ProblemBody>();
+    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for operation in operations {
+        let method = operation.method.as_str().to_lowercase();
+        paths.entry(operation.path).or_default().insert(method, operation.render(&mut generator));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Flow Manager",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Chains of tasks, run one after another, durably, and watched live over plain HTTP.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    })
+}
+
+fn parameter(place: &str, name: &str, description: &str, required: bool, schema: Value) -> Value {
+    json!({"in": place, "name": name, "description": description, "required": required, "schema": schema})
+}
+
+fn problem(description: &str) -> Value {
+    json!({
+        "description": description,
+        "headers": Map::from_iter([request_id()]),
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    })
+}
+
+fn request_id() -> (String, Value) {
+    let header = json!({"description": "As in the service's log", "schema": {"type": "string"}});
+    (super::requests::REQUEST_ID.to_owned(), header)
+}
+
+fn words(status: u16) -> &'static str {
+    Status::new(status).reason_lossy()
+}
+
+fn names_in(path: &'static str) -> impl Iterator<Item = &'static str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}

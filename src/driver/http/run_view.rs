@@ -1,0 +1,137 @@
+//! A run as callers see it.
+
+use flow_domain::flows::run::{Cause, Run, RunError, RunStatus};
+use flow_domain::flows::step::{Step, StepStatus, UndoStatus};
+use flow_domain::{Fault, RunId};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+/// One execution of a flow.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Run")]
+pub(super) struct RunView<'a> {
+    id: RunId,
+    flow: &'a str,
+    /// The caller's own label of the definition.
+    flow_id: Option<&'a str>,
+    status: RunStatus,
+    cause: Option<Cause>,
+    /// 0 to 100, never going back; 100 means succeeded.
+    percent: u8,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    #[schemars(with = "Value")]
+    input: &'a Value,
+    /// One a step of the definition, in its order; left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tasks: Option<Vec<TaskView<'a>>>,
+    error: Option<&'a RunError>,
+    /// The run that this one is a retry of.
+    parent_id: Option<RunId>,
+    links: Links,
+}
+
+/// The last attempt at one step.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RunTask")]
+struct TaskView<'a> {
+    name: &'a str,
+    task: &'a str,
+    status: StepStatus,
+    /// From 1; 0 before the first.
+    attempt: u32,
+    #[schemars(with = "Value")]
+    output: Option<&'a Value>,
+    error: Option<Fault>,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    duration_ms: Option<i64>,
+    percent: u8,
+    undo: UndoStatus,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Links {
+    #[serde(rename = "self")]
+    this: String,
+    events: String,
+    why: String,
+    cancel: String,
+}
+
+pub(super) fn path_of(run: RunId) -> String {
+    format!("/flow-manager/runs/{run}")
+}
+
+impl<'a> RunView<'a> {
+    pub(super) fn new(run: &'a Run) -> Self {
+        let tasks = (0..run.definition.tasks.len()).map(|index| TaskView::new(run, index)).collect();
+        Self { tasks: Some(tasks), ..Self::without_tasks(run) }
+    }
+
+    pub(super) fn without_tasks(run: &'a Run) -> Self {
+        let this = path_of(run.id);
+        let head = &run.head;
+        Self {
+            id: run.id,
+            flow: &run.definition.name,
+            flow_id: run.definition.id.as_deref(),
+            status: head.status,
+            cause: head.cause,
+            percent: head.percent,
+            created_at: run.created_at,
+            started_at: head.started_at,
+            finished_at: head.finished_at,
+            input: &run.input,
+            tasks: None,
+            error: head.error.as_ref(),
+            parent_id: run.parent,
+            links: Links {
+                events: format!("{this}/events"),
+                why: format!("{this}/why"),
+                cancel: format!("{this}/cancel"),
+                this,
+            },
+        }
+    }
+}
+
+impl<'a> TaskView<'a> {
+    fn new(run: &'a Run, index: usize) -> Self {
+        let definition = &run.definition.tasks[index];
+        let status = run.step_status(index);
+        let last = run.last_attempt(index);
+        let ended = |step: &Step| Some(step.finished_at?.duration_since(step.started_at).as_millis() as i64);
+        Self {
+            name: &definition.name,
+            task: definition.task_name(),
+            status,
+            attempt: last.map_or(0, |step| step.attempt),
+            output: last.and_then(|step| step.output.as_deref()),
+            error: last
+                .and_then(|step| step.error.as_ref())
+                .map(|reason| Fault::new("", &reason.code, &reason.detail)),
+            started_at: last.map(|step| step.started_at),
+            finished_at: last.and_then(|step| step.finished_at),
+            duration_ms: last.and_then(ended),
+            percent: percent(run, status),
+            undo: last.map_or(UndoStatus::None, |step| step.undo),
+        }
+    }
+}
+
+/// The run's percent counts whole steps, and the one under way by its own percent: that is what is left over.
+fn percent(run: &Run, status: StepStatus) -> u8 {
+    match status {
+        StepStatus::Succeeded => 100,
+        StepStatus::Running => {
+            let total = run.definition.tasks.len() as i32;
+            let left_over = i32::from(run.head.percent) * total - 100 * run.outputs().len() as i32;
+            left_over.clamp(0, 99) as u8
+        }
+        _ => 0,
+    }
+}

@@ -1,0 +1,192 @@
+//! Runs: looking at them, following them, ending them.
+
+use std::time::Duration;
+
+use flow_domain::flows::event::Event as RunEvent;
+use flow_domain::flows::run::RunStatus;
+use flow_domain::flows::store::RunFilter;
+use flow_domain::flows::why::Why;
+use flow_domain::users::Role;
+use flow_domain::{Error, RunId};
+use rocket::http::Method;
+use rocket::request::Request;
+use rocket::response::{self, Responder};
+use rocket::{State, get, post, routes};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+
+use super::event_stream::{RunStream, follow};
+use super::guards::{Learner, Operator};
+use super::query::Query;
+use super::run_view::RunView;
+use super::{Answer, Handled, Operation, Problem, Resource, Services};
+
+const DEFAULT_LIMIT: i64 = 50;
+const MAX_LIMIT: i64 = 200;
+/// Events in one answer of the long poll.
+const MAX_EVENTS: usize = 1000;
+
+#[derive(Serialize, JsonSchema)]
+struct RunList<'a> {
+    data: Vec<RunView<'a>>,
+    /// Given back as `cursor`; none at the end.
+    next_cursor: Option<RunId>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct EventList {
+    #[schemars(with = "Vec<serde_json::Value>")]
+    events: Vec<RunEvent>,
+    /// Given back as `after`.
+    after: i64,
+    /// The run is over and these were its last events.
+    done: bool,
+}
+
+pub(super) fn resource() -> Resource {
+    let run = "/flow-manager/runs/{id}";
+    Resource {
+        routes: routes![list, one, events, why, cancel, undo],
+        operations: vec![
+            Operation::new(Method::Get, "/flow-manager/runs", "Runs, newest first")
+                .role(Role::Learner)
+                .query(
+                    "status",
+                    "Only runs of this status",
+                    json!({"enum": RunStatus::ALL.map(RunStatus::as_str)}),
+                )
+                .query("flow", "Only runs of this flow", json!({"type": "string"}))
+                .query(
+                    "limit",
+                    "50 when left out",
+                    json!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
+                )
+                .query(
+                    "cursor",
+                    "`next_cursor` of the answer before",
+                    json!({"type": "string", "format": "uuid"}),
+                )
+                .answers::<RunList>(200, "Without their tasks")
+                .problem(400, &["query.invalid"]),
+            Operation::new(Method::Get, run, "A run")
+                .role(Role::Learner)
+                .answers::<RunView>(200, "As it is now")
+                .problem(404, &["run.unknown"]),
+            Operation::new(Method::Get, "/flow-manager/runs/{id}/events", "Follow a run")
+                .role(Role::Learner)
+                .query("after", "Number of the last event seen", json!({"type": "integer", "minimum": 0}))
+                .query(
+                    "wait",
+                    "Seconds to wait for the first event",
+                    json!({"type": "integer", "minimum": 0, "maximum": 300}),
+                )
+                .takes_header("Last-Event-ID", "Number of the last event seen, for the stream")
+                .answers::<EventList>(
+                    200,
+                    "With `after` or `wait` a list, else a stream of server-sent events",
+                )
+                .problem(400, &["query.invalid"])
+                .problem(404, &["run.unknown"]),
+            Operation::new(Method::Get, "/flow-manager/runs/{id}/why", "Why a run is where it is")
+                .role(Role::Learner)
+                .answers::<Why>(200, "One sentence, and the facts")
+                .problem(404, &["run.unknown"]),
+            Operation::new(Method::Post, "/flow-manager/runs/{id}/cancel", "Cancel a run")
+                .role(Role::Learner)
+                .answers::<RunView>(202, "It will be, once nothing of it is alive and all is taken back")
+                .problem(404, &["run.unknown"])
+                .problem(409, &["run.over"]),
+            Operation::new(Method::Post, "/flow-manager/runs/{id}/undo", "Take an ended run back")
+                .role(Role::Operator)
+                .answers::<RunView>(202, "It is being taken back")
+                .problem(404, &["run.unknown"])
+                .problem(409, &["run.not_undoable", "run.nothing_to_undo", "run.superseded", "run.changed"]),
+        ],
+    }
+}
+
+/// An id that is none is the id of nothing.
+pub(super) fn run_id(text: &str) -> Result<RunId, Error> {
+    RunId::parse(text).ok_or_else(|| Error::not_found("run.unknown", "There is no such run."))
+}
+
+#[get("/flow-manager/runs")]
+async fn list(services: &State<Services>, caller: Learner, query: Query) -> Handled {
+    query.only(&["status", "flow", "limit", "cursor"])?;
+    let limit = query.number("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
+    let states = RunStatus::ALL.map(RunStatus::as_str).join(", ");
+    let filter = RunFilter {
+        status: query.parsed("status", &format!("one of {states}"), RunStatus::parse)?,
+        flow: query.text("flow").map(str::to_owned),
+        before: query.parsed("cursor", "a `next_cursor` of an earlier answer", RunId::parse)?,
+        limit: limit + 1,
+        ..RunFilter::default()
+    };
+    let mut runs = services.flows.runs(&caller, filter).await?;
+    let more = runs.len() > limit;
+    runs.truncate(limit);
+    let next_cursor = runs.last().filter(|_| more).map(|run| run.id);
+    Answer::ok(&RunList { data: runs.iter().map(RunView::without_tasks).collect(), next_cursor })
+}
+
+#[get("/flow-manager/runs/<id>")]
+async fn one(services: &State<Services>, caller: Learner, id: &str, query: Query) -> Handled {
+    query.only(&[])?;
+    Answer::ok(&RunView::new(&services.flows.run(&caller, run_id(id)?).await?))
+}
+
+/// A list, or a stream.
+enum Events {
+    List(Answer),
+    Stream(RunStream),
+}
+
+impl<'r> Responder<'r, 'r> for Events {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
+        match self {
+            Events::List(answer) => answer.respond_to(request),
+            Events::Stream(stream) => stream.respond_to(request),
+        }
+    }
+}
+
+#[get("/flow-manager/runs/<id>/events")]
+async fn events(
+    services: &State<Services>,
+    caller: Learner,
+    id: &str,
+    query: Query,
+    last: super::event_stream::LastEventId,
+    shutdown: rocket::Shutdown,
+) -> Result<Events, Problem> {
+    query.only(&["after", "wait"])?;
+    let run = services.flows.run(&caller, run_id(id)?).await?.id;
+    let after = query.number("after", 0..=i64::MAX)?;
+    let wait = query.number("wait", 0..=300)?;
+    if after.is_none() && wait.is_none() {
+        return Ok(Events::Stream(follow(services.flows.clone(), run, last.0, shutdown)));
+    }
+    let (after, wait) = (after.unwrap_or(0), Duration::from_secs(wait.unwrap_or(0) as u64));
+    let (events, done) = services.flows.events(run, after, MAX_EVENTS, wait).await?;
+    let after = events.last().map_or(after, |event| event.number);
+    Ok(Events::List(Answer::ok(&EventList { events, after, done })?))
+}
+
+#[get("/flow-manager/runs/<id>/why")]
+async fn why(services: &State<Services>, caller: Learner, id: &str, query: Query) -> Handled {
+    query.only(&[])?;
+    Answer::ok(&services.flows.why(&caller, run_id(id)?).await?)
+}
+
+#[post("/flow-manager/runs/<id>/cancel")]
+async fn cancel(services: &State<Services>, caller: Learner, id: &str, query: Query) -> Handled {
+    query.only(&[])?;
+    Answer::accepted(&RunView::new(&services.flows.cancel(&caller, run_id(id)?).await?))
+}
+
+#[post("/flow-manager/runs/<id>/undo")]
+async fn undo(services: &State<Services>, caller: Operator, id: &str, query: Query) -> Handled {
+    query.only(&[])?;
+    Answer::accepted(&RunView::new(&services.flows.undo(&caller, run_id(id)?).await?))
+}

@@ -1,0 +1,300 @@
+//! The driver through Rocket's local client, over accounts in memory.
+
+mod log;
+mod pages;
+mod refusals;
+mod sign_in;
+mod socket;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flow_domain::flows::engine::Setup;
+use flow_domain::flows::store::Worker;
+use flow_domain::flows::{Engine, Flows, Registry};
+use flow_domain::health::{Condition, Probe};
+use flow_domain::testing::TestContext;
+use flow_domain::users::{Account, Offered, Passwords, Role, SignIn, Tokens, User, Users};
+use flow_domain::{Error, Result, RunId, UserId, WorkerId};
+use rocket::http::{ContentType, Header, Status};
+use rocket::local::asynchronous::{Client, LocalRequest, LocalResponse};
+use rocket::{Build, Rocket, get, post, routes};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::body::{JsonBody, MaybeJsonBody};
+use super::guards::{Admin, Learner, Operator};
+use super::health::{Checkup, Readiness};
+use super::prefer::Prefer;
+use super::query::Query;
+use super::{Answer, Handled, HttpSettings, Services, server};
+use crate::driven::credentials::{BcryptPasswords, JwtTokens, SigningKey};
+use crate::driven::memory::MemoryFlowStore;
+
+pub(super) const SECRET: &str = "a signing key of at least thirty-two bytes";
+pub(super) const EMAIL: &str = "ann@example.org";
+pub(super) const PASSWORD: &str = "aFtg&89M";
+
+/// Accounts in memory.
+#[derive(Default)]
+struct Accounts(Mutex<BTreeMap<UserId, Account>>);
+
+#[async_trait]
+impl Users for Accounts {
+    async fn by_email(&self, email: &str) -> Result<Option<Account>> {
+        let accounts = self.0.lock().unwrap();
+        Ok(accounts.values().find(|account| account.user.email.as_deref() == Some(email)).cloned())
+    }
+    async fn by_id(&self, id: UserId) -> Result<Option<Account>> {
+        Ok(self.0.lock().unwrap().get(&id).cloned())
+    }
+    async fn add(&self, account: &Account) -> Result<bool> {
+        Ok(self.0.lock().unwrap().insert(account.user.id, account.clone()).is_none())
+    }
+}
+
+/// A part that is as it was told to be.
+#[derive(Clone)]
+struct Part(Arc<Mutex<Condition>>);
+
+#[async_trait]
+impl Probe for Part {
+    fn component(&self) -> &'static str {
+        "database"
+    }
+    async fn check(&self) -> Condition {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// What the driver stands on.
+pub(super) struct Parts {
+    pub tokens: Arc<JwtTokens>,
+    pub user: User,
+    readiness: Arc<Readiness>,
+    users: Arc<Accounts>,
+    part: Part,
+}
+
+impl Parts {
+    /// The driver over one account, with a few routes that show what the guards do.
+    pub async fn make(settings: HttpSettings) -> (Rocket<Build>, Self) {
+        log::catch_everything();
+        let user = User {
+            id: UserId::new(),
+            email: Some(EMAIL.into()),
+            username: None,
+            name: Some("Ann".into()),
+            role: Role::Operator,
+        };
+        let users = Arc::new(Accounts::default());
+        let passwords = Arc::new(BcryptPasswords::new(4, 2, Duration::from_secs(60)).unwrap());
+        let hash = passwords.hash(&Offered::new(PASSWORD).unwrap()).await.unwrap();
+        users.add(&Account { user: user.clone(), password_hash: Some(hash), disabled: false }).await.unwrap();
+        let tokens = Arc::new(tokens("flow-manager"));
+        let readiness = Arc::new(Readiness::default());
+        let part = Part(Arc::new(Mutex::new(Condition::healthy())));
+        let services = Services {
+            sign_in: Arc::new(SignIn::new(
+                users.clone(),
+                passwords,
+                tokens.clone(),
+                Duration::from_secs(3600),
+            )),
+            tokens: tokens.clone(),
+            users: users.clone(),
+            flows: flows(),
+            checkup: Arc::new(Checkup::new(vec![Arc::new(part.clone())])),
+            readiness: readiness.clone(),
+        };
+        let extra = routes![things, thing, make, change, admins, fail, panics];
+        let rocket = server::build(&settings, services).mount("/t", extra);
+        (rocket, Self { tokens, user, readiness, users, part })
+    }
+}
+
+/// The driver behind Rocket's local client.
+pub(super) struct Service {
+    pub client: Client,
+    pub tokens: Arc<JwtTokens>,
+    pub readiness: Arc<Readiness>,
+    pub user: User,
+    users: Arc<Accounts>,
+    part: Part,
+}
+
+impl Service {
+    pub async fn start() -> Self {
+        let (rocket, parts) = Parts::make(settings()).await;
+        let Parts { tokens, readiness, user, users, part } = parts;
+        Self { client: Client::untracked(rocket).await.unwrap(), tokens, readiness, user, users, part }
+    }
+
+    /// A token for someone of this role.
+    pub fn token(&self, role: Role) -> String {
+        let user = User { id: UserId::new(), role, ..self.user.clone() };
+        self.tokens.issue(&user, Duration::from_secs(60)).unwrap().token
+    }
+
+    pub fn own_token(&self) -> String {
+        self.tokens.issue(&self.user, Duration::from_secs(60)).unwrap().token
+    }
+
+    pub fn disable(&self) {
+        self.users.0.lock().unwrap().values_mut().for_each(|account| account.disabled = true);
+    }
+
+    pub fn set_part(&self, condition: Condition) {
+        *self.part.0.lock().unwrap() = condition;
+    }
+
+    pub async fn get(&self, path: &str, token: Option<&str>) -> Seen {
+        seen(with(self.client.get(path.to_owned()), token).dispatch().await).await
+    }
+
+    pub async fn post(&self, path: &str, token: Option<&str>, body: impl AsRef<[u8]>) -> Seen {
+        let request = self.client.post(path.to_owned()).header(ContentType::JSON).body(body);
+        seen(with(request, token).dispatch().await).await
+    }
+}
+
+/// No flow and no task, over a store in memory.
+fn flows() -> Arc<Flows> {
+    let registry = Arc::new(Registry::default());
+    let store = Arc::new(MemoryFlowStore::default());
+    let worker = Worker {
+        id: WorkerId::new(),
+        host: "here".into(),
+        host_id: "here".into(),
+        labels: vec![],
+        tasks: vec![],
+    };
+    let ports = Arc::new(TestContext::new().ports);
+    let setup =
+        Setup { store: store.clone(), registry: registry.clone(), ports, worker, works: true, slots: 8 };
+    Arc::new(Flows::new(Engine::new(setup), store, Arc::default(), registry))
+}
+
+/// An answer, read to its end.
+pub(super) struct Seen {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: Value,
+}
+
+impl Seen {
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(&name.to_lowercase()).map_or("", String::as_str)
+    }
+
+    /// The pointers of all faults.
+    pub fn pointers(&self) -> Vec<&str> {
+        self.body["errors"].as_array().unwrap().iter().filter_map(|fault| fault["pointer"].as_str()).collect()
+    }
+
+    /// A problem of this status and code, with all that every problem has.
+    #[track_caller]
+    pub fn is_problem(&self, status: u16, code: &str) {
+        assert_eq!((self.status, self.code()), (status, code), "{}", self.body);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        assert_eq!(self.body["request_id"], self.header("x-request-id"));
+        assert_eq!(self.body["type"], "about:blank");
+        assert_eq!(self.body["title"], Status::new(status).reason_lossy());
+        assert!(!self.header("x-request-id").is_empty());
+        assert!(self.body["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+        assert!(self.body["errors"].is_array());
+        assert_eq!(!self.header("www-authenticate").is_empty(), status == 401);
+        assert_eq!(!self.header("retry-after").is_empty(), matches!(status, 429 | 503));
+        assert_eq!(!self.header("allow").is_empty(), status == 405);
+    }
+}
+
+pub(super) async fn seen(response: LocalResponse<'_>) -> Seen {
+    Seen {
+        status: response.status().code,
+        headers: response
+            .headers()
+            .iter()
+            .map(|header| (header.name().as_str().to_lowercase(), header.value().to_owned()))
+            .collect(),
+        body: serde_json::from_slice(&response.into_bytes().await.unwrap_or_default()).unwrap_or(Value::Null),
+    }
+}
+
+pub(super) fn with<'c>(request: LocalRequest<'c>, token: Option<&str>) -> LocalRequest<'c> {
+    match token {
+        Some(token) => request.header(Header::new("Authorization", format!("Bearer {token}"))),
+        None => request,
+    }
+}
+
+pub(super) fn tokens(audience: &str) -> JwtTokens {
+    JwtTokens::new(&SigningKey::from_text(SECRET).unwrap(), "flow-manager", audience)
+}
+
+pub(super) fn settings() -> HttpSettings {
+    HttpSettings {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: 0,
+        workers: 2,
+        keep_alive_s: 5,
+        grace_s: 1,
+        mercy_s: 1,
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Thing {
+    name: String,
+    #[serde(default)]
+    sizes: Vec<u32>,
+}
+
+#[get("/things")]
+fn things(_caller: Learner, query: Query, prefer: Prefer) -> Handled {
+    let query = query.only(&["limit", "name"])?;
+    let limit = query.number("limit", 1..=100)?;
+    let answer = Answer::ok(&serde_json::json!({"limit": limit, "name": query.text("name")}))?;
+    Ok(answer.header("Preference-Applied", prefer.applied(30)))
+}
+
+#[get("/things/<id>")]
+fn thing(_caller: Learner, id: &str) -> Handled {
+    let id = RunId::parse(id).ok_or_else(|| Error::not_found("thing.unknown", "There is no such thing."))?;
+    Answer::ok(&id)
+}
+
+#[post("/things", data = "<body>")]
+fn make(_caller: Operator, body: JsonBody<Thing>) -> Handled {
+    Answer::created(&serde_json::json!({"name": body.0.name, "sizes": body.0.sizes}))
+}
+
+#[post("/things/<_id>/change", data = "<body>")]
+fn change(_caller: Learner, _id: &str, body: MaybeJsonBody<Thing>) -> Handled {
+    Answer::accepted(&body.0.map(|thing| thing.name))
+}
+
+#[get("/admins")]
+fn admins(_caller: Admin) -> Handled {
+    Ok(Answer::no_content())
+}
+
+#[get("/fail")]
+fn fail() -> Handled {
+    Err(Error::internal("relation flow_run does not exist").into())
+}
+
+#[get("/panics")]
+fn panics() -> Handled {
+    panic!("on purpose")
+}

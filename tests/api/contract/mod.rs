@@ -1,0 +1,47 @@
+//! What every adapter of a port keeps: one suite a port, run over memory and over PostgreSQL.
+
+mod datasets;
+mod flow_store;
+mod lab_sessions;
+mod state_copies;
+mod users;
+
+use std::path::PathBuf;
+
+use flow_domain::labs::Lab;
+use flow_domain::users::{Account, Role, User, Users};
+use flow_domain::{Error, UserId};
+use flow_manager::driven::postgres::PgUsers;
+
+use crate::harness::TestDb;
+
+/// A learner with an account, named by nothing but an id.
+pub fn learner() -> Account {
+    let user = User { id: UserId::new(), email: None, username: None, name: None, role: Role::Learner };
+    Account { user, password_hash: None, disabled: false }
+}
+
+/// A learner whom the database knows.
+pub async fn stored_learner(db: &TestDb) -> UserId {
+    let account = learner();
+    assert!(PgUsers::new(db.pool.clone()).add(&account).await.unwrap());
+    account.user.id
+}
+
+pub fn lab(name: &str) -> Lab {
+    Lab {
+        name: name.into(),
+        title: name.into(),
+        summary: String::new(),
+        minutes: 5,
+        dir: PathBuf::new(),
+        version: "version-1".into(),
+        apply_timeout_s: 60,
+        grade_timeout_s: 60,
+    }
+}
+
+/// The stable code of a refusal.
+pub fn code<T: std::fmt::Debug>(answer: Result<T, Error>) -> &'static str {
+    answer.unwrap_err().code
+}

@@ -1,0 +1,212 @@
+//! The service as a process of its own, with a database and a state directory of its own.
+#![expect(dead_code, reason = "its users are the tests of the HTTP driver")]
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::TestDb;
+
+pub const DEMO_PASSWORD: &str = "aFtg&89M";
+
+/// How long the service may take to be ready, and to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks at something that has no event to wait for.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Started, ready, stopped with the value; its log is printed when the test fails.
+pub struct TestApp {
+    pub db: TestDb,
+    pub base: String,
+    pub client: reqwest::Client,
+    state: TempDir,
+    settings: Vec<(String, String)>,
+    process: Child,
+    guard: Child,
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With more settings: `("FLOW_LOG_FORMAT", "json")`.
+    pub async fn start_with(more: &[(&str, &str)]) -> Self {
+        let db = TestDb::new().await;
+        let state = tempfile::tempdir().unwrap();
+        let (port, url, dir) = (free_port().to_string(), db.url(), state.path().to_str().unwrap());
+        let settings = [
+            ("FLOW_DATABASE_URL", url.as_str()),
+            ("FLOW_SERVER_PORT", &port),
+            ("FLOW_DEMO", "true"),
+            ("FLOW_STATE_DIR", dir),
+        ];
+        let settings = settings.iter().chain(more).map(|(key, value)| (key.to_string(), value.to_string()));
+        let settings: Vec<_> = settings.collect();
+        let (process, guard) = spawn(&settings, state.path());
+        // A redirect is an answer to look at, not to follow.
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let base = format!("http://127.0.0.1:{port}");
+        let mut app = Self { db, base, client, state, settings, process, guard };
+        app.wait_until_ready().await;
+        app
+    }
+
+    /// As after a crash: killed, and started again on the same port, database and state directory.
+    pub async fn kill_and_restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.end_guard();
+        (self.process, self.guard) = spawn(&self.settings, self.state.path());
+        self.wait_until_ready().await;
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    /// With a token, or without for `""`.
+    pub async fn get(&self, path: &str, token: &str) -> Answer {
+        Answer::to(with(token, self.request(Method::GET, path))).await
+    }
+
+    pub async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        Answer::to(with(token, self.request(Method::POST, path)).json(body)).await
+    }
+
+    /// The demo user's token.
+    pub async fn login(&self) -> String {
+        let who = json!({"email": "user3784mail@gmail.com", "password": DEMO_PASSWORD});
+        let answer = self.post("/login", "", &who).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer.body["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Posts a flow, by name or as a definition, and waits for its end.
+    pub async fn run_flow(&self, token: &str, flow: &Value, input: &Value) -> Answer {
+        let request = with(token, self.request(Method::POST, "/flow-manager")).header("Prefer", "wait=60");
+        Answer::to(request.json(&json!({"flow": flow, "input": input}))).await
+    }
+
+    /// What the service wrote so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.state_dir().join("log")).unwrap()
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.state.path().to_owned()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        // Not waited for yet, so the id is still its own; it may have ended by itself.
+        let _ = kill_process(Pid::from_child(&self.process), signal);
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(answer) = self.request(Method::GET, "/readyz").send().await
+                && answer.status() == StatusCode::OK
+            {
+                return;
+            }
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none(), "the service ended before it was ready: {}", ended.unwrap());
+            assert!(Instant::now() < deadline, "the service is not ready after {PATIENCE:?}");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn end_guard(&mut self) {
+        let _ = self.guard.kill();
+        let _ = self.guard.wait();
+    }
+
+    /// Whether it ended in time.
+    fn wait_until_ended(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.process.try_wait().unwrap().is_some() {
+                return true;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        false
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.signal(Signal::TERM);
+        if !self.wait_until_ended() {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+        self.end_guard();
+        if std::thread::panicking() {
+            eprintln!("--- the service's log\n{}", self.log());
+        }
+    }
+}
+
+/// Starts the service, its log appended to the state directory's, and a guard that kills it when this process dies
+/// without a chance to: the pipe that the guard reads ends with this process.
+fn spawn(settings: &[(String, String)], state: &Path) -> (Child, Child) {
+    let log = File::options().create(true).append(true).open(state.join("log")).unwrap();
+    let ours =
+        std::env::vars_os().map(|(key, _)| key).filter(|key| key.as_encoded_bytes().starts_with(b"FLOW_"));
+    let mut service = Command::new(env!("CARGO_BIN_EXE_flow-manager"));
+    ours.for_each(|key| {
+        service.env_remove(key);
+    });
+    service.arg("serve").current_dir(env!("CARGO_MANIFEST_DIR")).envs(settings.iter().map(|(k, v)| (k, v)));
+    service.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    let service = service.spawn().unwrap();
+    let mut guard = Command::new("sh");
+    guard.args(["-c", "read -r _; kill -KILL $1", "guard"]).arg(service.id().to_string());
+    guard.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    (service, guard.spawn().unwrap())
+}
+
+/// What came back: JSON where it was JSON, else the text as a JSON string.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    pub async fn to(request: RequestBuilder) -> Self {
+        let response: Response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Self { status, headers, body }
+    }
+
+    /// Checks a refusal's status and stable code, and that it is a problem as the contract has it.
+    pub fn refused(&self, status: u16, code: &str) {
+        assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        assert_eq!(self.headers["x-request-id"].to_str().ok(), self.body["request_id"].as_str());
+    }
+}
+
+fn with(token: &str, request: RequestBuilder) -> RequestBuilder {
+    if token.is_empty() { request } else { request.bearer_auth(token) }
+}
+
+/// Free a moment ago: the listener that found it is closed again, and the kernel hands out others first.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,7 @@
+//! What tests stand on: a PostgreSQL of their own, and the service itself as a process.
+
+mod app;
+mod cluster;
+mod database;
+
+pub use database::TestDb;
