@@ -8,7 +8,8 @@ mod probes;
 mod running;
 mod stores;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::driven::credentials::BcryptPasswords;
 use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
 use crate::driven::postgres::{PgDatasets, PgFlowStore, PgLabSessions, PgStateCopies, PgUsers};
+use crate::driven::process::child_main;
 use crate::driven::secrets_file::SecretsFile;
 use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
@@ -60,6 +62,12 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     // Threads that hash passwords or wait for a child must not keep a stopped service alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// Runs the program that a record directory describes, in a session of its own.
+pub fn child(dir: &Path) -> ExitCode {
+    // Exit codes are a byte wide.
+    ExitCode::from(child_main(dir).clamp(0, 255) as u8)
 }
 
 /// Brings the database to this version's schema.

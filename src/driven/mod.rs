@@ -4,6 +4,7 @@ pub mod credentials;
 pub mod http_client;
 pub mod memory;
 pub mod postgres;
+pub mod process;
 pub mod secrets_file;
 pub mod start_error;
 pub mod state_dir;

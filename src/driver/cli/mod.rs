@@ -49,6 +49,9 @@ pub enum Command {
     Migrate,
     /// Show the settings in force, secrets masked, and test each part; nothing is changed
     Check,
+    /// Run one program in a session of its own and keep a record of it; the service starts itself this way
+    #[command(hide = true)]
+    Child { dir: PathBuf },
 }
 
 impl Arguments {
@@ -60,6 +63,10 @@ impl Arguments {
 
 /// Does what was asked for.
 pub fn run(arguments: Arguments) -> ExitCode {
+    // Before any setting is read: its environment is the program's, not the service's.
+    if let Command::Child { dir } = &arguments.command {
+        return app::child(dir);
+    }
     let config = match Config::load(arguments.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
         Err(faults) => {
@@ -75,6 +82,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve => app::serve(config),
         Command::Migrate => app::migrate(config),
         Command::Check => return check::run(&config),
+        Command::Child { .. } => unreachable!("it was run above, without settings"),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
