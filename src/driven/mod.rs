@@ -6,6 +6,7 @@ pub mod labs;
 pub mod memory;
 pub mod postgres;
 pub mod process;
+pub mod secrets_file;
 pub mod start_error;
 pub mod state_dir;
 pub mod terraform;
