@@ -38,6 +38,8 @@ with created as (
         as b(id, owner, epoch, version, released, event_seq, takeovers, cursor, percent, status, cause, error,
              finished_at, wake_at, claimable_at, host)
     where r.id = b.id and r.owner = b.owner and r.epoch = b.epoch and r.version = b.version
+      -- Says which partitions can be meant before the statement opens any.
+      and r.id between $56::uuid and $57::uuid
     returning r.id, r.cancel_requested
 ), stepped as (
     insert into step (run_id, seq, position, attempt, status, undo_status, undoable, undo_attempt, started_event,
@@ -117,6 +119,8 @@ pub(super) struct Arrays {
     stepped: Stepped,
     told: Told,
     keys: Vec<(String, RunId)>,
+    lowest: Uuid,
+    highest: Uuid,
 }
 
 impl Arrays {
@@ -128,15 +132,19 @@ impl Arrays {
                 Write::Checkpoint { checkpoint, .. } => arrays.push(checkpoint),
             }
         }
+        arrays.lowest = arrays.moved.id.iter().min().copied().unwrap_or_default();
+        arrays.highest = arrays.moved.id.iter().max().copied().unwrap_or_default();
         arrays
     }
 
     pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
-        let mut parameters = Vec::with_capacity(55);
+        let mut parameters = Vec::with_capacity(57);
         self.created.push_to(&mut parameters);
         self.moved.push_to(&mut parameters);
         self.stepped.push_to(&mut parameters);
         self.told.push_to(&mut parameters);
+        parameters.push(&self.lowest);
+        parameters.push(&self.highest);
         parameters
     }
 
