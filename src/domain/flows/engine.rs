@@ -134,7 +134,9 @@ impl Engine {
     /// Before each move: the lease is held, the cancel heard, the pause slept through.
     async fn heed(&self, run: &mut Run, cancel: &CancellationToken) -> Result<(), Halt> {
         self.lease.held().await;
-        if let Some(wake_at) = run.head.wake_at {
+        let turns = cancel.is_cancelled() && run.head.status != RunStatus::Undoing;
+        // A cancelled run has nothing to wait for: let go for its pause, it would be claimed again at once.
+        if let Some(wake_at) = run.head.wake_at.filter(|_| !turns) {
             self.pause(run, wake_at, cancel).await?;
         }
         if self.stopping.is_cancelled() && !run.head.status.is_final() {
