@@ -17,6 +17,7 @@ create table flow_version (
 create table worker (
     id uuid not null,
     host text not null,
+    host_id text not null,
     labels text[] not null,
     tasks text[] not null,
     started_at timestamptz not null default now(),
@@ -46,6 +47,8 @@ create table flow_run (
     cause text,
     error json,
     superseded_by uuid,
+    -- Set once a step has started whose work lives on one machine: only that machine's processes take the run.
+    host text,
     created_at timestamptz not null,
     flow text not null,
     flow_version text not null,

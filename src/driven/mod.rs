@@ -1,5 +1,9 @@
-//! Whom we call: the adapters that fill the domain's ports.
+//! Whom we call: the adapters that fill the domain's ports, and what they stand on.
 
 pub mod credentials;
+pub mod http_client;
 pub mod memory;
 pub mod postgres;
+pub mod start_error;
+pub mod state_dir;
+pub mod workspaces;

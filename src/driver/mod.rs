@@ -1,3 +1,4 @@
 //! Who calls us.
 
+pub mod cli;
 pub mod http;

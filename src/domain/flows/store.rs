@@ -86,6 +86,8 @@ pub struct Worker {
     pub id: WorkerId,
     /// Name of the machine, for people.
     pub host: String,
+    /// Identifies the machine's state directory, where child processes and files live; outlives the process.
+    pub host_id: String,
     /// `runs_on` labels it takes.
     pub labels: Vec<String>,
     /// Tasks it has: it takes no run that needs another.
@@ -115,7 +117,7 @@ pub struct Standing {
     pub key_holder: Option<RunId>,
     /// How many runs stand before this one for the key.
     pub key_queue: i64,
-    /// Live processes that have all tasks and the label this run needs.
+    /// Live processes that have all tasks, the label and the machine this run needs.
     pub able_workers: i64,
 }
 

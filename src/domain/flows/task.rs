@@ -74,6 +74,8 @@ pub trait Task: Send + Sync {
     fn input_schema(&self) -> Schema;
     fn output_schema(&self) -> Schema;
     fn undoable(&self) -> bool;
+    /// Its work lives on the machine where it runs: child processes, files.
+    fn pins_host(&self) -> bool;
     async fn run(&self, ctx: &Context, input: Value) -> Outcome;
     async fn undo(&self, ctx: &Context, input: Value, output: Option<Value>) -> Outcome;
     async fn recover(&self, ctx: &Context, input: Value) -> Recovery;
@@ -89,6 +91,9 @@ pub trait TypedTask: Send + Sync + 'static {
     const DESCRIPTION: &'static str;
     /// `true` when [`TypedTask::undo`] takes something back.
     const UNDOABLE: bool = false;
+    /// `true` when its work lives on the machine where it runs: child processes, files. Once it has started, only
+    /// that machine's processes drive the run.
+    const PINS_HOST: bool = false;
 
     type Input: DeserializeOwned + JsonSchema + Send;
     type Output: Serialize + JsonSchema + Send;
@@ -146,6 +151,10 @@ impl<T: TypedTask> Task for T {
 
     fn undoable(&self) -> bool {
         T::UNDOABLE
+    }
+
+    fn pins_host(&self) -> bool {
+        T::PINS_HOST
     }
 
     async fn run(&self, ctx: &Context, input: Value) -> Outcome {

@@ -33,6 +33,8 @@ pub enum BlockedBy {
     ConcurrencyKey { key: String, run: Option<RunId>, ahead: i64 },
     /// No live process has the tasks and the label that this run needs.
     NoWorker { runs_on: Option<String> },
+    /// A started step's work lives on a machine none of whose processes is alive.
+    Host,
     /// The process that drove it is gone or cannot reach the database; another takes over.
     LostOwner { heartbeat_age_s: f64 },
 }
@@ -61,6 +63,9 @@ fn blocked_by(run: &Run, standing: &Standing) -> Option<BlockedBy> {
             run: standing.key_holder,
             ahead: standing.key_queue,
         }),
+        _ if waits_for_owner && standing.able_workers == 0 && run.head.host_id.is_some() => {
+            Some(BlockedBy::Host)
+        }
         _ if waits_for_owner && standing.able_workers == 0 => {
             Some(BlockedBy::NoWorker { runs_on: run.definition.runs_on.clone() })
         }
@@ -83,6 +88,10 @@ fn sentence(run: &Run, standing: &Standing, blocked_by: Option<&BlockedBy>, now:
         }
         Some(BlockedBy::NoWorker { runs_on: Some(label) }) => {
             return format!("No live process has the label {label:?} and the tasks that this run needs.");
+        }
+        Some(BlockedBy::Host) => {
+            return "It waits for its host: a started step's work lives on a machine none of whose processes is alive."
+                .to_owned();
         }
         Some(BlockedBy::NoWorker { runs_on: None }) => {
             return "No live process has the tasks that this run needs.".to_owned();

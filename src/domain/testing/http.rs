@@ -9,11 +9,13 @@ use super::held;
 use crate::ports::{HttpClient, HttpRequest, HttpResponse};
 use crate::{Error, Kind, Result};
 
+type Answers = VecDeque<Result<HttpResponse>>;
+
 /// Answers by method and URL; a URL without an answer is on a host that is not allowed. Several answers to one URL
 /// are given one after another, the last one from then on.
 #[derive(Default)]
 pub struct CannedHttp {
-    answers: Mutex<BTreeMap<(String, String), VecDeque<Result<HttpResponse>>>>,
+    answers: Mutex<BTreeMap<(String, String), Answers>>,
     requests: Mutex<Vec<HttpRequest>>,
 }
 

@@ -20,7 +20,11 @@ pub struct SigningKey(Vec<u8>);
 impl SigningKey {
     /// A configured or stored text, taken as it is but for the white space around it.
     pub fn from_text(text: &str) -> Result<Self, String> {
-        let bytes = text.trim().as_bytes().to_vec();
+        Self::from_bytes(text.trim().as_bytes().to_vec())
+    }
+
+    /// A stored key of raw bytes.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, String> {
         if bytes.len() < MIN_BYTES {
             return Err(format!("the signing key has {} bytes; it needs at least {MIN_BYTES}", bytes.len()));
         }

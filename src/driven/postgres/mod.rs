@@ -1,12 +1,14 @@
 //! PostgreSQL, 15 or later: the only place where SQL is written.
 
 pub mod datasets;
+pub mod embedded;
 pub mod error;
 pub mod flow_store;
 pub mod keys;
 pub mod lab_sessions;
 pub mod migrate;
 pub mod pool;
+pub mod probe;
 pub mod state_copies;
 pub mod users;
 

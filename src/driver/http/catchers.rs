@@ -42,11 +42,12 @@ fn nothing_here(request: &Request<'_>) -> Problem {
 }
 
 fn allowed(request: &Request<'_>) -> BTreeSet<&'static str> {
-    let path = request.uri().path();
+    // Decoded and without empty ones, as Rocket's router compares them.
+    let path: Vec<&str> = request.uri().path().segments().collect();
     let mut methods: BTreeSet<&str> = request
         .rocket()
         .routes()
-        .filter(|route| is_at(route.uri.path(), path.as_str()))
+        .filter(|route| is_at(route.uri.path(), &path))
         .map(|route| route.method.as_str())
         .collect();
     // Rocket answers HEAD wherever it answers GET.
@@ -56,16 +57,15 @@ fn allowed(request: &Request<'_>) -> BTreeSet<&'static str> {
     methods
 }
 
-/// Whether a route's path, with its `<name>` and `<name..>`, is this one.
-fn is_at(route: &str, path: &str) -> bool {
-    let mut segments = path.split('/');
-    for part in route.split('/') {
+/// Whether a route's path, with its `<name>` and `<name..>`, is the one of these segments.
+fn is_at(route: &str, path: &[&str]) -> bool {
+    let mut segments = path.iter();
+    for part in route.split('/').filter(|part| !part.is_empty()) {
         if part.starts_with('<') && part.ends_with("..>") {
             return true;
         }
         match segments.next() {
-            Some(segment) if part.starts_with('<') && !segment.is_empty() => {}
-            Some(segment) if part == segment => {}
+            Some(segment) if part.starts_with('<') || part == *segment => {}
             _ => return false,
         }
     }
@@ -78,19 +78,24 @@ mod tests {
 
     #[test]
     fn a_route_is_at_its_path_and_at_no_other() {
-        for (route, path) in
-            [("/", "/"), ("/me", "/me"), ("/runs/<id>/why", "/runs/7/why"), ("/site/<path..>", "/site/a/b")]
-        {
-            assert!(is_at(route, path), "{route} {path}");
+        let places: [(&str, &[&str]); 5] = [
+            ("/", &[]),
+            ("/me", &["me"]),
+            ("/runs/<id>/why", &["runs", "7", "why"]),
+            ("/site/<path..>", &["site", "a", "b"]),
+            ("/site/<path..>", &["site"]),
+        ];
+        for (route, path) in places {
+            assert!(is_at(route, path), "{route} {path:?}");
         }
-        for (route, path) in [
-            ("/", "/me"),
-            ("/me", "/me/"),
-            ("/me", "/m"),
-            ("/runs/<id>", "/runs/"),
-            ("/runs/<id>", "/runs/7/why"),
-        ] {
-            assert!(!is_at(route, path), "{route} {path}");
+        let others: [(&str, &[&str]); 4] = [
+            ("/", &["me"]),
+            ("/me", &["m"]),
+            ("/runs/<id>", &["runs"]),
+            ("/runs/<id>", &["runs", "7", "why"]),
+        ];
+        for (route, path) in others {
+            assert!(!is_at(route, path), "{route} {path:?}");
         }
     }
 }

@@ -16,7 +16,7 @@ use super::requests::{Exchange, REQUEST_ID};
 #[derive(Clone, Debug)]
 pub struct Problem {
     pub(super) status: Status,
-    pub(super) error: Error,
+    pub(super) error: Box<Error>,
     headers: Vec<Header<'static>>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct ProblemBody<'a> {
 impl Problem {
     /// For what HTTP knows and the domain does not: a wrong method, a wrong media type.
     pub fn http(status: Status, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, error: Error::new(Kind::Malformed, code, detail), headers: Vec::new() }
+        Self { status, error: Box::new(Error::new(Kind::Malformed, code, detail)), headers: Vec::new() }
     }
 
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -77,7 +77,7 @@ impl From<Error> for Problem {
             Kind::Unavailable => Status::ServiceUnavailable,
             Kind::Internal => Status::InternalServerError,
         };
-        Self { status, error, headers: Vec::new() }
+        Self { status, error: Box::new(error), headers: Vec::new() }
     }
 }
 

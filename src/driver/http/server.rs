@@ -10,7 +10,7 @@ use rocket::error::ErrorKind;
 use rocket::figment::Profile;
 use rocket::http::Method;
 use rocket::shield::Shield;
-use rocket::{Build, Ignite, Rocket, State, get, routes};
+use rocket::{Build, Phase, Rocket, State, get, routes};
 use serde_json::Value;
 
 use super::health::{Checkup, Readiness};
@@ -69,7 +69,7 @@ pub fn build(settings: &HttpSettings, services: Services) -> Rocket<Build> {
 }
 
 /// Serves until its `Shutdown` is notified. The error names what kept it from listening.
-pub async fn launch(rocket: Rocket<Ignite>) -> Result<(), String> {
+pub async fn launch<P: Phase>(rocket: Rocket<P>) -> Result<(), String> {
     let Err(error) = rocket.launch().await else {
         return Ok(());
     };

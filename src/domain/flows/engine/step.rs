@@ -53,7 +53,10 @@ impl Engine {
             self.save(run, None).await?;
         }
         let position = run.start_step(index, input, task.undoable(), Timestamp::now());
-        if task.effect() == Effect::Once || task.undoable() {
+        if task.pins_host() {
+            run.pin(&self.worker.host_id);
+        }
+        if task.effect() == Effect::Once || task.undoable() || task.pins_host() {
             self.save(run, None).await?;
         }
         self.perform(run, position, task, cancel).await

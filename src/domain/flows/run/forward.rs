@@ -31,6 +31,12 @@ impl Run {
         self.head.event_seq -= 1;
     }
 
+    /// From now on the run belongs to one machine.
+    pub fn pin(&mut self, host_id: &str) {
+        self.head.host_id = Some(host_id.to_owned());
+        self.changed = true;
+    }
+
     /// The store would not take what the step under way wrote.
     pub fn refuse(&mut self, now: Timestamp) {
         let reason = Reason::new("step.not_storable", "what this step wrote could not be stored");

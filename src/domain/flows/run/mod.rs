@@ -48,6 +48,8 @@ pub struct Head {
     pub finished_at: Option<Timestamp>,
     /// When it goes on, while it waits.
     pub wake_at: Option<Timestamp>,
+    /// The machine that a started step's work lives on; no other takes the run.
+    pub host_id: Option<String>,
     /// A retry took its steps over; it can be undone or retried no more.
     pub superseded_by: Option<RunId>,
 }
@@ -123,6 +125,7 @@ impl Run {
             started_at: None,
             finished_at: None,
             wake_at: None,
+            host_id: None,
             superseded_by: None,
         };
         Self::load(

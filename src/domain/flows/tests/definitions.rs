@@ -52,7 +52,7 @@ fn every_fault_is_listed_at_once() {
         ("/flow/tasks/3/task", "task.unknown"),
         ("/flow/tasks/4/timeout_s", "task.timeout_invalid"),
         ("/flow/tasks/4/attempts", "task.attempts_invalid"),
-        ("/flow/tasks/4/input", "task.input_invalid"),
+        ("/flow/tasks/4/input/cuont", "task.input_invalid"),
         ("/flow/conditions/0/source_task", "flow.target_unknown"),
         ("/flow/conditions/0/target_task_success", "flow.target_unknown"),
         ("/flow/conditions/2/source_task", "flow.condition_doubled"),

@@ -127,6 +127,7 @@ impl State {
             let has = |task: &str| worker.tasks.iter().any(|known| known == task);
             run.definition.tasks.iter().all(|step| has(step.task_name()))
                 && run.definition.runs_on.as_ref().is_none_or(|label| worker.labels.contains(label))
+                && run.head.host_id.as_ref().is_none_or(|host| *host == worker.host_id)
         };
         let found: Vec<(RunId, i32)> = self
             .runs
@@ -251,6 +252,7 @@ impl State {
         let able = self.workers.values().filter(|known| {
             known.renewed.is_some_and(|at| at.elapsed() < Duration::from_secs(5))
                 && run.definition.runs_on.as_ref().is_none_or(|label| known.worker.labels.contains(label))
+                && run.head.host_id.as_ref().is_none_or(|host| *host == known.worker.host_id)
         });
         Standing {
             host: owner.map(|known| known.worker.host.clone()),

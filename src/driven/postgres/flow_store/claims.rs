@@ -15,9 +15,10 @@ use crate::driven::postgres::pool::{PgPool, column, execute, query};
 
 pub(super) async fn renew(pool: &PgPool, worker: &Worker) -> Result<()> {
     pool.execute(
-        "insert into worker (id, host, labels, tasks) values ($1::uuid, $2::text, $3::text[], $4::text[])
+        "insert into worker (id, host, host_id, labels, tasks)
+         values ($1::uuid, $2::text, $5::text, $3::text[], $4::text[])
          on conflict (id) do update set heartbeat_at = now()",
-        &[&worker.id.0, &worker.host, &worker.labels, &worker.tasks],
+        &[&worker.id.0, &worker.host, &worker.labels, &worker.tasks, &worker.host_id],
     )
     .await
     .map(|_| ())
@@ -45,6 +46,7 @@ pub(super) async fn claim(
                 select r.id from flow_run r join flow_version v on v.hash = r.flow_version
                 where r.claimable_at <= now() and v.tasks <@ $2::text[]
                   and (v.runs_on is null or v.runs_on = any($3::text[]))
+                  and (r.host is null or r.host = $6::text)
                 order by r.claimable_at limit $4::bigint for update of r skip locked
             ), left_behind as (
                 select r.id from flow_run r join flow_version v on v.hash = r.flow_version
@@ -52,6 +54,7 @@ pub(super) async fn claim(
                                   where $5::float8 is not null
                                     and w.heartbeat_at < now() - make_interval(secs => $5::float8))
                   and v.tasks <@ $2::text[] and (v.runs_on is null or v.runs_on = any($3::text[]))
+                  and (r.host is null or r.host = $6::text)
                 order by r.id limit $4::bigint for update of r skip locked
             ), taken as (
                 select id, 0 as takeover from due union all select id, 1 from left_behind
@@ -72,6 +75,7 @@ pub(super) async fn claim(
             &worker.labels,
             &(limit as i64),
             &abandoned.map(|after| after.as_secs_f64()),
+            &worker.host_id,
         ],
     )
     .await?;

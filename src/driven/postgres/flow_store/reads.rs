@@ -150,7 +150,8 @@ pub(super) async fn standing(pool: &PgPool, run: &Run) -> Result<Standing> {
                      where q.concurrency_key = r.concurrency_key and q.status = 'queued' and q.ticket < r.ticket) as ahead,
                     (select count(*) from worker a
                      where a.heartbeat_at > now() - interval '5 seconds' and v.tasks <@ a.tasks
-                       and (v.runs_on is null or v.runs_on = any(a.labels))) as able
+                       and (v.runs_on is null or v.runs_on = any(a.labels))
+                       and (r.host is null or r.host = a.host_id)) as able
              from flow_run r
              join flow_version v on v.hash = r.flow_version
              left join worker w on w.id = r.owner

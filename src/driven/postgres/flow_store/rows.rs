@@ -18,7 +18,7 @@ use crate::driven::postgres::pool::column;
 macro_rules! run_columns {
     () => {
         "r.id, r.owner, r.epoch, r.version, r.event_seq, r.takeovers, r.cursor, r.percent, r.cancel_requested, \
-         r.status, r.started_at, r.finished_at, r.wake_at, r.cause, r.error, r.superseded_by, r.created_at, r.flow, \
+         r.status, r.started_at, r.finished_at, r.wake_at, r.cause, r.error, r.superseded_by, r.host, r.created_at, r.flow, \
          r.flow_version, r.caller_id, r.caller_role, r.parent_id, r.concurrency_key, r.input"
     };
 }
@@ -45,6 +45,7 @@ pub(super) fn run(row: &Row, definition: Arc<Definition>, steps: Vec<Step>) -> R
         started_at: column(row, "started_at")?,
         finished_at: column(row, "finished_at")?,
         wake_at: column(row, "wake_at")?,
+        host_id: column(row, "host")?,
         superseded_by: column::<Option<uuid::Uuid>>(row, "superseded_by")?.map(RunId),
     };
     let caller = Caller {

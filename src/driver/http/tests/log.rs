@@ -4,9 +4,12 @@ use std::sync::{Mutex, Once, PoisonError};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
+use crate::driver::http::worth_logging;
+
 struct Everything;
 
-static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Each with whether the service's own logger would print it.
+static LINES: Mutex<Vec<(bool, String)>> = Mutex::new(Vec::new());
 
 impl Log for Everything {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
@@ -15,7 +18,7 @@ impl Log for Everything {
 
     fn log(&self, record: &Record<'_>) {
         let line = format!("{} {} {}", record.level(), record.target(), record.args());
-        LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        LINES.lock().unwrap_or_else(PoisonError::into_inner).push((worth_logging(record.metadata()), line));
     }
 
     fn flush(&self) {}
@@ -30,8 +33,18 @@ pub fn catch_everything() {
     });
 }
 
-/// The lines that hold this text, from whatever test.
+/// All lines that hold this text, from whatever test.
 pub fn lines_with(text: &str) -> Vec<String> {
+    find(text, false)
+}
+
+/// Those that the service's logger would print at trace.
+pub fn printed_with(text: &str) -> Vec<String> {
+    find(text, true)
+}
+
+fn find(text: &str, printed: bool) -> Vec<String> {
     let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
-    lines.iter().filter(|line| line.contains(text)).cloned().collect()
+    let found = lines.iter().filter(|(worth, line)| (*worth || !printed) && line.contains(text));
+    found.map(|(_, line)| line.clone()).collect()
 }

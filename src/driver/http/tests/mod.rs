@@ -4,6 +4,7 @@ mod log;
 mod pages;
 mod refusals;
 mod sign_in;
+mod socket;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,11 +17,11 @@ use flow_domain::flows::store::Worker;
 use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::{Condition, Probe};
 use flow_domain::testing::TestContext;
-use flow_domain::users::{Account, Passwords, Role, SignIn, Tokens, User, Users};
+use flow_domain::users::{Account, Offered, Passwords, Role, SignIn, Tokens, User, Users};
 use flow_domain::{Error, Result, RunId, UserId, WorkerId};
 use rocket::http::{ContentType, Header, Status};
 use rocket::local::asynchronous::{Client, LocalRequest, LocalResponse};
-use rocket::{get, post, routes};
+use rocket::{Build, Rocket, get, post, routes};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -70,18 +71,18 @@ impl Probe for Part {
     }
 }
 
-/// The whole driver, with one account and a few routes that show what the guards do.
-pub(super) struct Service {
-    pub client: Client,
+/// What the driver stands on.
+pub(super) struct Parts {
     pub tokens: Arc<JwtTokens>,
-    pub readiness: Arc<Readiness>,
     pub user: User,
+    readiness: Arc<Readiness>,
     users: Arc<Accounts>,
     part: Part,
 }
 
-impl Service {
-    pub async fn start() -> Self {
+impl Parts {
+    /// The driver over one account, with a few routes that show what the guards do.
+    pub async fn make(settings: HttpSettings) -> (Rocket<Build>, Self) {
         log::catch_everything();
         let user = User {
             id: UserId::new(),
@@ -92,8 +93,7 @@ impl Service {
         };
         let users = Arc::new(Accounts::default());
         let passwords = Arc::new(BcryptPasswords::new(4, 2, Duration::from_secs(60)).unwrap());
-        let offered = flow_domain::users::Offered::new(PASSWORD).unwrap();
-        let hash = passwords.hash(&offered).await.unwrap();
+        let hash = passwords.hash(&Offered::new(PASSWORD).unwrap()).await.unwrap();
         users.add(&Account { user: user.clone(), password_hash: Some(hash), disabled: false }).await.unwrap();
         let tokens = Arc::new(tokens("flow-manager"));
         let readiness = Arc::new(Readiness::default());
@@ -111,8 +111,26 @@ impl Service {
             checkup: Arc::new(Checkup::new(vec![Arc::new(part.clone())])),
             readiness: readiness.clone(),
         };
-        let rocket = server::build(&settings(), services)
-            .mount("/t", routes![things, thing, make, change, admins, fail, panics]);
+        let extra = routes![things, thing, make, change, admins, fail, panics];
+        let rocket = server::build(&settings, services).mount("/t", extra);
+        (rocket, Self { tokens, user, readiness, users, part })
+    }
+}
+
+/// The driver behind Rocket's local client.
+pub(super) struct Service {
+    pub client: Client,
+    pub tokens: Arc<JwtTokens>,
+    pub readiness: Arc<Readiness>,
+    pub user: User,
+    users: Arc<Accounts>,
+    part: Part,
+}
+
+impl Service {
+    pub async fn start() -> Self {
+        let (rocket, parts) = Parts::make(settings()).await;
+        let Parts { tokens, readiness, user, users, part } = parts;
         Self { client: Client::untracked(rocket).await.unwrap(), tokens, readiness, user, users, part }
     }
 
@@ -148,7 +166,13 @@ impl Service {
 fn flows() -> Arc<Flows> {
     let registry = Arc::new(Registry::default());
     let store = Arc::new(MemoryFlowStore::default());
-    let worker = Worker { id: WorkerId::new(), host: "here".into(), labels: vec![], tasks: vec![] };
+    let worker = Worker {
+        id: WorkerId::new(),
+        host: "here".into(),
+        host_id: "here".into(),
+        labels: vec![],
+        tasks: vec![],
+    };
     let ports = Arc::new(TestContext::new().ports);
     let setup =
         Setup { store: store.clone(), registry: registry.clone(), ports, worker, works: true, slots: 8 };
@@ -217,7 +241,7 @@ pub(super) fn tokens(audience: &str) -> JwtTokens {
     JwtTokens::new(&SigningKey::from_text(SECRET).unwrap(), "flow-manager", audience)
 }
 
-fn settings() -> HttpSettings {
+pub(super) fn settings() -> HttpSettings {
     HttpSettings {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port: 0,

@@ -34,6 +34,7 @@ async fn suite(store: &dyn FlowStore) {
     ownership::a_released_run_is_claimed_when_its_time_has_come(store).await;
     ownership::an_abandoned_run_is_taken_over_under_a_new_epoch(store).await;
     ownership::a_process_takes_only_what_it_can_do(store).await;
+    ownership::a_pinned_run_is_taken_by_its_machine_alone(store).await;
     ownership::a_cancel_is_told_with_the_next_checkpoint(store).await;
     ownership::a_key_is_held_by_one_run_and_handed_on_in_order(store).await;
     an_idempotency_key_gives_the_same_run(store).await;
@@ -70,7 +71,13 @@ fn now() -> Timestamp {
 }
 
 fn worker() -> Worker {
-    Worker { id: WorkerId::new(), host: "here".into(), labels: vec![], tasks: vec!["noop".into()] }
+    Worker {
+        id: WorkerId::new(),
+        host: "here".into(),
+        host_id: "here".into(),
+        labels: vec![],
+        tasks: vec!["noop".into()],
+    }
 }
 
 async fn stored(store: &dyn FlowStore, mut run: Run, owner: WorkerId) -> Run {

@@ -58,6 +58,19 @@ pub async fn a_process_takes_only_what_it_can_do(store: &dyn FlowStore) {
     assert!(!mine(store.claim(&able, 100, None).await.unwrap()), "once");
 }
 
+pub async fn a_pinned_run_is_taken_by_its_machine_alone(store: &dyn FlowStore) {
+    let owner = worker();
+    let mut run = stored(store, run(), owner.id).await;
+    run.start_step(0, json!({}), true, now());
+    run.pin("machine-a");
+    saved(store, &mut run, owner.id, Some(Release::At(now()))).await;
+    let mine = |claimed: Vec<Run>| claimed.iter().any(|claimed| claimed.id == run.id);
+    let other = Worker { host_id: "machine-b".into(), ..worker() };
+    assert!(!mine(store.claim(&other, 100, None).await.unwrap()));
+    let same = Worker { host_id: "machine-a".into(), ..worker() };
+    assert!(mine(store.claim(&same, 100, None).await.unwrap()));
+}
+
 pub async fn a_cancel_is_told_with_the_next_checkpoint(store: &dyn FlowStore) {
     let owner = WorkerId::new();
     let mut run = stored(store, run(), owner).await;

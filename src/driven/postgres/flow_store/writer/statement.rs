@@ -29,13 +29,14 @@ with created as (
     set owner = case when b.released then null else r.owner end, version = r.version + 1, event_seq = b.event_seq,
         takeovers = b.takeovers, cursor = b.cursor, percent = b.percent, status = b.status, cause = b.cause,
         error = b.error::json, finished_at = b.finished_at, wake_at = b.wake_at,
+        host = b.host,
         -- A cancel that came while the run was being let go must not wait for the run's time.
         claimable_at = case when b.claimable_at is not null and r.cancel_requested then now() else b.claimable_at end
     from unnest($13::uuid[], $14::uuid[], $15::bigint[], $16::bigint[], $17::bool[], $18::bigint[], $19::int[],
                 $20::int[], $21::smallint[], $22::text[], $23::text[], $24::text[], $25::timestamptz[],
-                $26::timestamptz[], $27::timestamptz[])
+                $26::timestamptz[], $27::timestamptz[], $28::text[])
         as b(id, owner, epoch, version, released, event_seq, takeovers, cursor, percent, status, cause, error,
-             finished_at, wake_at, claimable_at)
+             finished_at, wake_at, claimable_at, host)
     where r.id = b.id and r.owner = b.owner and r.epoch = b.epoch and r.version = b.version
     returning r.id, r.cancel_requested
 ), stepped as (
@@ -45,9 +46,9 @@ with created as (
     select s.run_id, s.seq, s.position, s.attempt, s.status, s.undo_status, s.undoable, s.undo_attempt,
            s.started_event, s.finished_event, s.started_at, s.finished_at, s.waited_until, s.name, s.task,
            s.input::json, s.output::json, s.error::json, s.undo_error::json
-    from unnest($28::uuid[], $29::int[], $30::int[], $31::int[], $32::text[], $33::text[], $34::bool[], $35::int[],
-                $36::bigint[], $37::bigint[], $38::timestamptz[], $39::timestamptz[], $40::timestamptz[], $41::text[],
-                $42::text[], $43::text[], $44::text[], $45::text[], $46::text[])
+    from unnest($29::uuid[], $30::int[], $31::int[], $32::int[], $33::text[], $34::text[], $35::bool[], $36::int[],
+                $37::bigint[], $38::bigint[], $39::timestamptz[], $40::timestamptz[], $41::timestamptz[], $42::text[],
+                $43::text[], $44::text[], $45::text[], $46::text[], $47::text[])
         as s(run_id, seq, position, attempt, status, undo_status, undoable, undo_attempt, started_event,
              finished_event, started_at, finished_at, waited_until, name, task, input, output, error, undo_error)
     where s.run_id in (select m.id from moved m)
@@ -59,7 +60,7 @@ with created as (
 ), told as (
     insert into event (run_id, number, kind, at, step, attempt, data)
     select e.run_id, e.number, e.kind, e.at, e.step, e.attempt, e.data::json
-    from unnest($47::uuid[], $48::bigint[], $49::text[], $50::timestamptz[], $51::text[], $52::int[], $53::text[])
+    from unnest($48::uuid[], $49::bigint[], $50::text[], $51::timestamptz[], $52::text[], $53::int[], $54::text[])
         as e(run_id, number, kind, at, step, attempt, data)
     where e.run_id in (select m.id from moved m)
 )
@@ -91,6 +92,7 @@ arrays!(Moved {
     id: Uuid, owner: Uuid, epoch: i64, version: i64, released: bool, event_seq: i64, takeovers: i32,
     cursor: Option<i32>, percent: i16, status: &'static str, cause: Option<&'static str>, error: Option<String>,
     finished_at: Option<Timestamp>, wake_at: Option<Timestamp>, claimable_at: Option<Timestamp>,
+    host: Option<String>,
 });
 
 arrays!(Stepped {
@@ -127,7 +129,7 @@ impl Arrays {
     }
 
     pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
-        let mut parameters = Vec::with_capacity(53);
+        let mut parameters = Vec::with_capacity(54);
         self.created.push_to(&mut parameters);
         self.moved.push_to(&mut parameters);
         self.stepped.push_to(&mut parameters);
@@ -188,6 +190,7 @@ impl Moved {
         self.error.push(head.error.as_ref().and_then(|error| serde_json::to_string(error).ok()));
         self.finished_at.push(head.finished_at);
         self.wake_at.push(head.wake_at);
+        self.host.push(head.host_id.clone());
         self.claimable_at.push(match checkpoint.release {
             Some(Release::At(at)) => Some(at),
             Some(Release::Final) | None => None,

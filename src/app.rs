@@ -1,0 +1,154 @@
+//! Puts the service together: the only place where drivers, domain and driven meet.
+
+pub mod check;
+mod database;
+mod flows_dir;
+mod late_tokens;
+mod probes;
+mod running;
+mod stores;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_domain::WorkerId;
+use flow_domain::flows::engine::Setup;
+use flow_domain::flows::store::{FlowStore, Worker};
+use flow_domain::flows::{Engine, Flows, Registry};
+use flow_domain::health::Probe;
+use flow_domain::ports::Ports;
+use flow_domain::users::{SignIn, Tokens, Users};
+
+use crate::config::Config;
+use crate::driven::credentials::BcryptPasswords;
+use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
+use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
+use crate::driven::postgres::{PgDatasets, PgFlowStore, PgLabSessions, PgStateCopies, PgUsers};
+use crate::driven::start_error::StartError;
+use crate::driven::state_dir::StateDir;
+use crate::driven::workspaces::FsWorkspaces;
+use crate::driver::http::health::{Checkup, Readiness};
+use crate::driver::http::{HttpSettings, Services, server};
+use database::Database;
+pub use flows_dir::read_catalogue;
+use late_tokens::LateTokens;
+use probes::{DatabaseProbe, TerraformProbe};
+use running::Service;
+use stores::Stores;
+
+/// bcrypt's cost: about a quarter of a second of one core.
+const PASSWORD_COST: u32 = 12;
+/// How long a sign-in waits for its turn to hash.
+const PASSWORD_WAIT: Duration = Duration::from_secs(10);
+
+/// Serves until SIGINT or SIGTERM. The error is one sentence.
+pub fn serve(config: Config) -> Result<(), StartError> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let workers = match config.server.workers {
+        0 => cores.max(2),
+        workers => workers.into(),
+    };
+    let stores = Stores::open(&config)?;
+    let failed = |error| StartError::new("The runtime cannot be started.").because(error);
+    let runtime = server::runtime(workers).map_err(failed)?;
+    let ended = runtime.block_on(async {
+        let (service, rocket) = assemble(config, stores, workers).map_err(StartError::new)?;
+        service.run(rocket).await
+    });
+    // Threads that hash passwords or wait for a child must not keep a stopped service alive.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// Brings the database to this version's schema.
+pub fn migrate(config: Config) -> Result<(), StartError> {
+    let state = StateDir::open(config.state.dir.as_deref())?;
+    let database = Database::open(&config, &state)?;
+    let applied = migrate_blocking(database.config.clone(), MIGRATIONS);
+    database.close()?;
+    let applied = applied.map_err(|error| StartError::new(error.public.clone()).because(error))?;
+    match applied.as_slice() {
+        [] => println!("The schema is up to date."),
+        applied => println!("Applied: {}", applied.join(", ")),
+    }
+    Ok(())
+}
+
+/// Makes every part and hands each what it needs; nothing is started yet.
+fn assemble(
+    config: Config,
+    stores: Stores,
+    workers: usize,
+) -> Result<(Service, rocket::Rocket<rocket::Build>), String> {
+    let registry = Arc::new(Registry::new(flow_tasks::all())?);
+    let flows_dir = &config.config.dir;
+    let catalogue =
+        read_catalogue(flows_dir, &config.aliases, &registry).map_err(|faults| faults.join("\n"))?;
+    let users: Arc<dyn Users> = Arc::new(PgUsers::new(stores.pool.clone()));
+    let (ports, terraform) = ports(&config, &stores, users.clone())?;
+
+    let flow_store =
+        Arc::new(PgFlowStore::new(stores.pool.clone(), stores.lease_pool.clone(), &stores.session));
+    let engine = Engine::new(Setup {
+        store: flow_store.clone(),
+        registry: registry.clone(),
+        ports: Arc::new(ports),
+        worker: Worker {
+            id: WorkerId::new(),
+            host_id: stores.state.host_id().map_err(|error| error.to_string())?,
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            labels: config.worker.labels.clone(),
+            tasks: registry.iter().map(|(name, _)| name.to_owned()).collect(),
+        },
+        works: config.worker.enabled,
+        slots: config.worker.slots.get(),
+    });
+    let store: Arc<dyn FlowStore> = flow_store.clone();
+    let flows = Arc::new(Flows::new(engine.clone(), store, Arc::new(catalogue), registry));
+
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let passwords = Arc::new(BcryptPasswords::new(PASSWORD_COST, cores, PASSWORD_WAIT)?);
+    let tokens = Arc::new(LateTokens::default());
+    let as_tokens: Arc<dyn Tokens> = tokens.clone();
+    let ttl = Duration::from_secs(config.auth.token_ttl_s.get().into());
+    let readiness = Arc::new(Readiness::default());
+    let probes: Vec<Arc<dyn Probe>> =
+        vec![Arc::new(DatabaseProbe(stores.pool.clone())), Arc::new(TerraformProbe(terraform))];
+    let services = Services {
+        sign_in: Arc::new(SignIn::new(users.clone(), passwords.clone(), as_tokens.clone(), ttl)),
+        tokens: as_tokens,
+        users,
+        flows,
+        checkup: Arc::new(Checkup::new(probes)),
+        readiness: readiness.clone(),
+    };
+    let settings = HttpSettings {
+        address: config.server.address,
+        port: config.server.port,
+        workers,
+        keep_alive_s: 5,
+        grace_s: 2,
+        mercy_s: 2,
+    };
+    let rocket = server::build(&settings, services);
+    Ok((Service { config, stores, flow_store, engine, tokens, passwords, readiness }, rocket))
+}
+
+/// What tasks may reach, and the version of Terraform if there is one.
+fn ports(config: &Config, stores: &Stores, users: Arc<dyn Users>) -> Result<(Ports, Option<String>), String> {
+    let refusing = Arc::new(flow_domain::testing::Refusing);
+    let (programs, terraform, labs, found) = (refusing.clone(), refusing.clone(), refusing, None);
+    let text = |error: flow_domain::Error| error.to_string();
+    let http = HttpClientOptions { allowed_hosts: config.http.allow.clone(), ..HttpClientOptions::default() };
+    let ports = Ports {
+        http: Arc::new(ReqwestHttpClient::new(&http).map_err(text)?),
+        programs,
+        terraform,
+        workspaces: Arc::new(FsWorkspaces::new(stores.workspaces()).map_err(text)?),
+        labs,
+        sessions: Arc::new(PgLabSessions::new(stores.pool.clone())),
+        datasets: Arc::new(PgDatasets::new(stores.pool.clone())),
+        users,
+    };
+    Ok((ports, found))
+}

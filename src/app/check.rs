@@ -1,0 +1,129 @@
+//! Whether each part that the settings name is there and answers; nothing is made, started or changed.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use flow_domain::flows::Definition;
+
+use crate::config::Config;
+use crate::driven::postgres::embedded::Embedded;
+use crate::driven::postgres::probe;
+use crate::driven::state_dir::{self, StateDir};
+
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub name: &'static str,
+    pub state: State,
+}
+
+/// What is to be said of a part, in a few words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    Works(String),
+    /// Not there, which the service can live with; says what then does not work.
+    Absent(String),
+    Failed(String),
+}
+
+pub fn parts(config: &Config) -> Vec<Part> {
+    let part = |name, state| Part { name, state };
+    vec![
+        part("address", address(config)),
+        part("state", of(StateDir::probe(config.state.dir.as_deref()))),
+        part("database", database(config)),
+        part("flows", flows(&config.config.dir)),
+        part("terraform", terraform(config)),
+        part("programs", programs(config)),
+    ]
+}
+
+fn of<E: std::fmt::Display>(result: Result<String, E>) -> State {
+    result.map_or_else(|error| State::Failed(error.to_string()), State::Works)
+}
+
+fn address(config: &Config) -> State {
+    let address = (config.server.address, config.server.port);
+    match TcpListener::bind(address) {
+        Ok(_) => State::Works(format!("{}:{} is free", address.0, address.1)),
+        Err(error) => State::Failed(format!("{}:{} cannot be listened on ({error})", address.0, address.1)),
+    }
+}
+
+fn database(config: &Config) -> State {
+    match &config.database.url {
+        None => {
+            let state = config.state.dir.clone().unwrap_or_else(state_dir::default_path);
+            of(Embedded::probe(&state, config.database.bin_dir.as_deref()))
+        }
+        Some(url) => of(probe::server_version(url.expose())),
+    }
+}
+
+fn flows(dir: &Path) -> State {
+    let folder = dir.join("flows");
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) => return State::Failed(format!("{} cannot be read ({error})", folder.display())),
+    };
+    let files = entries.flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> =
+        files.filter(|file| file.extension().is_some_and(|end| end == "toml")).collect();
+    files.sort();
+    let faults: Vec<String> = files.iter().filter_map(|file| fault_of_flow(file)).collect();
+    match faults.as_slice() {
+        [] => State::Works(format!("{} in {}", files.len(), folder.display())),
+        faults => State::Failed(faults.join("; ")),
+    }
+}
+
+fn fault_of_flow(file: &Path) -> Option<String> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => return Some(format!("{}: {error}", file.display())),
+    };
+    let error = toml::from_str::<Definition>(&text).err()?;
+    let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+    Some(format!("{} line {line}: {}", file.display(), error.message().replace('\n', ", ")))
+}
+
+fn terraform(config: &Config) -> State {
+    let absent = || State::Absent("neither terraform nor tofu is on PATH: lab flows will fail".into());
+    match &config.terraform.bin {
+        Some(program) => of(version_of(program)),
+        None => ["terraform", "tofu"]
+            .into_iter()
+            .find_map(on_path)
+            .map_or_else(absent, |found| of(version_of(&found))),
+    }
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+fn version_of(program: &Path) -> Result<String, String> {
+    let mut command = Command::new(program);
+    // Not to ask the vendor whether there is a newer one.
+    command.arg("version").env("CHECKPOINT_DISABLE", "1").stdin(Stdio::null()).stderr(Stdio::null());
+    let output =
+        command.output().map_err(|error| format!("{} cannot be run ({error})", program.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match text.lines().next() {
+        Some(version) if output.status.success() => Ok(format!("{version} in {}", program.display())),
+        _ => Err(format!("{} does not say its version", program.display())),
+    }
+}
+
+fn programs(config: &Config) -> State {
+    let gone = |(name, path): (&String, &PathBuf)| {
+        (!path.is_file()).then(|| format!("{name}: there is no file {}", path.display()))
+    };
+    let missing: Vec<String> = config.exec.allow.iter().filter_map(gone).collect();
+    match (config.exec.allow.len(), missing.as_slice()) {
+        (0, _) => State::Absent("exec.allow is empty: the exec task can run nothing".into()),
+        (count, []) => State::Works(format!("{count} may be run by the exec task")),
+        (_, missing) => State::Failed(missing.join("; ")),
+    }
+}

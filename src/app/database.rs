@@ -1,0 +1,34 @@
+//! The database the settings name: a server elsewhere, or the private one.
+
+use crate::config::Config;
+use crate::driven::postgres::embedded::Embedded;
+use crate::driven::start_error::StartError;
+use crate::driven::state_dir::StateDir;
+
+/// How to reach it, and the private server if it is ours to stop.
+#[derive(Debug)]
+pub struct Database {
+    pub config: tokio_postgres::Config,
+    pub embedded: Option<Embedded>,
+}
+
+impl Database {
+    /// Starts the private server, unless `database.url` names another, which is not contacted here. Blocks.
+    pub fn open(config: &Config, state: &StateDir) -> Result<Self, StartError> {
+        let Some(url) = &config.database.url else {
+            let embedded = Embedded::start(state, config.database.bin_dir.as_deref())?;
+            return Ok(Self { config: embedded.config(), embedded: Some(embedded) });
+        };
+        // The parser's error quotes parts of the address, in which there may be a password.
+        let config = url
+            .expose()
+            .parse()
+            .map_err(|_| StartError::new("database.url is not an address of PostgreSQL."))?;
+        Ok(Self { config, embedded: None })
+    }
+
+    /// Stops the private server, if it is one. Blocks.
+    pub fn close(self) -> Result<(), StartError> {
+        self.embedded.map_or(Ok(()), Embedded::stop)
+    }
+}

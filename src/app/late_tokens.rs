@@ -1,0 +1,35 @@
+//! Tokens before their key is known: the service listens while its database, which may hold the key, is away.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use flow_domain::users::{Issued, Tokens, User, Verified};
+use flow_domain::{Error, Result};
+
+use crate::driven::credentials::JwtTokens;
+
+#[derive(Default)]
+pub(super) struct LateTokens(OnceLock<JwtTokens>);
+
+impl LateTokens {
+    /// Once; a second key is ignored, as the first may have signed tokens already.
+    pub(super) fn arrive(&self, tokens: JwtTokens) {
+        let _ = self.0.set(tokens);
+    }
+
+    fn get(&self) -> Result<&JwtTokens> {
+        let starting =
+            || Error::unavailable("service.starting", "The service is starting; try again shortly.");
+        self.0.get().ok_or_else(starting)
+    }
+}
+
+impl Tokens for LateTokens {
+    fn issue(&self, user: &User, ttl: Duration) -> Result<Issued> {
+        self.get()?.issue(user, ttl)
+    }
+
+    fn verify(&self, token: &str) -> Result<Verified> {
+        self.get()?.verify(token)
+    }
+}

@@ -1,0 +1,166 @@
+//! From the first log line to the last: migrate, be ready, drain, stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_domain::flows::Engine;
+use flow_domain::users::{Offered, Passwords};
+use rocket::{Build, Rocket};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::late_tokens::LateTokens;
+use super::stores::Stores;
+use crate::config::Config;
+use crate::driven::credentials::JwtTokens;
+use crate::driven::postgres::{PgFlowStore, migrate, users};
+use crate::driven::start_error::StartError;
+use crate::driver::cli::banner;
+use crate::driver::http::health::Readiness;
+use crate::driver::http::server;
+
+/// Between attempts to reach a database that is away at the start; each second one is logged.
+const CONNECT_EVERY: Duration = Duration::from_millis(500);
+/// Partitions are made weeks ahead; looking once a day is plenty.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(24 * 3600);
+const DEMO_PASSWORD: &str = "aFtg&89M";
+
+pub(super) struct Service {
+    pub config: Config,
+    pub stores: Stores,
+    pub flow_store: Arc<PgFlowStore>,
+    pub engine: Arc<Engine>,
+    pub tokens: Arc<LateTokens>,
+    pub passwords: Arc<dyn Passwords>,
+    pub readiness: Arc<Readiness>,
+}
+
+impl Service {
+    /// Serves until a signal says stop. Listens first, so that the port, the health and the signals live while the
+    /// database is away.
+    pub(super) async fn run(self, rocket: Rocket<Build>) -> Result<(), StartError> {
+        let unheard = |error| StartError::new("Signals cannot be heard.").because(error);
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+        let refused =
+            |error: rocket::Error| StartError::new(format!("The server cannot start: {}.", error.kind()));
+        let rocket = rocket.ignite().await.map_err(refused)?;
+        let shutdown = rocket.shutdown();
+        let mut server = tokio::spawn(server::launch(rocket));
+
+        let mut over = None;
+        let work = tokio::select! {
+            started = self.start() => Some(started.map_err(StartError::new)?),
+            ended = &mut server => return outcome(ended),
+            _ = interrupt.recv() => None,
+            _ = terminate.recv() => None,
+        };
+        if let Some(work) = work {
+            tokio::select! {
+                ended = &mut server => over = Some(ended),
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => self.drain().await,
+            }
+            log::info!("stopping");
+            self.readiness.set_draining();
+            // From here on callers who wait are answered with their run's address, and running steps are told.
+            self.engine.stop();
+            if work.await.is_err() {
+                log::error!("the engine ended by a panic");
+            }
+        }
+        shutdown.notify();
+        let ended = match over {
+            Some(ended) => ended,
+            None => server.await,
+        };
+        log::info!("stopped");
+        self.stores.close().await?;
+        outcome(ended)
+    }
+
+    /// A load balancer sees that the service is about to stop, before it stops.
+    async fn drain(&self) {
+        self.readiness.set_draining();
+        log::info!("draining for {} s", self.config.server.drain_s);
+        tokio::time::sleep(Duration::from_secs(self.config.server.drain_s.into())).await;
+    }
+
+    /// Everything that needs the database.
+    async fn start(&self) -> Result<tokio::task::JoinHandle<()>, String> {
+        self.migrate().await?;
+        let key = self.stores.signing_key(&self.config).await?;
+        self.tokens.arrive(JwtTokens::new(&key, &*self.config.auth.issuer, &*self.config.auth.audience));
+        self.seed().await?;
+        let partitions = self.flow_store.clone();
+        tokio::spawn(async move {
+            loop {
+                if let Err(error) = partitions.ensure_partitions().await {
+                    log::warn!("partitions could not be made: {error}");
+                }
+                tokio::time::sleep(PARTITIONS_EVERY).await;
+            }
+        });
+        let work = tokio::spawn(self.engine.clone().work());
+        self.engine.lease().held().await;
+        self.readiness.set_ready();
+        self.greet();
+        Ok(work)
+    }
+
+    async fn migrate(&self) -> Result<(), String> {
+        let mut attempt = 0_u32;
+        loop {
+            match migrate::migrate(&self.stores.database.config).await {
+                Ok(applied) => {
+                    if !applied.is_empty() {
+                        log::info!("migrations applied: {}", applied.join(", "));
+                    }
+                    return Ok(());
+                }
+                Err(error) if error.kind == flow_domain::Kind::Unavailable => {
+                    if attempt.is_multiple_of(2) {
+                        log::warn!("waiting for the database: {}", error.cause.unwrap_or(error.public));
+                    }
+                    attempt += 1;
+                    tokio::time::sleep(CONNECT_EVERY).await;
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    /// The demo user is there in demo mode only; left over from an earlier one, it is a known password.
+    async fn seed(&self) -> Result<(), String> {
+        let there = users::has_demo_user(&self.stores.pool).await.map_err(|error| error.to_string())?;
+        match (self.config.demo, there) {
+            (true, false) => {
+                let password = Offered::chosen(DEMO_PASSWORD).map_err(|fault| fault.detail)?;
+                let hash = self.passwords.hash(&password).await.map_err(|error| error.to_string())?;
+                users::seed_demo(&self.stores.pool, &hash).await.map_err(|error| error.to_string())?;
+            }
+            (false, true) => {
+                log::warn!(
+                    "the demo user is in the database with a well-known password and this is no demo; remove it"
+                );
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn greet(&self) {
+        let address = SocketAddr::new(self.config.server.address, self.config.server.port);
+        log::info!("ready on {address}");
+        println!("{}", banner(address, self.config.demo.then_some((users::DEMO_EMAIL, DEMO_PASSWORD))));
+    }
+}
+
+/// How the server ended, as a sentence.
+fn outcome(ended: Result<Result<(), String>, tokio::task::JoinError>) -> Result<(), StartError> {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(sentence)) => Err(StartError::new(sentence)),
+        Err(error) => Err(StartError::new("The server was cut short.").because(error)),
+    }
+}

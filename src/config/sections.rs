@@ -1,0 +1,209 @@
+//! One struct per section of `config/default.toml`, which says what each key means.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+
+use log::LevelFilter;
+use serde::{Deserialize, Deserializer, de};
+
+use super::secret::{Secret, StateKey};
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    pub address: IpAddr,
+    pub port: u16,
+    /// 0 is one per core.
+    pub workers: u16,
+    pub drain_s: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    #[serde(deserialize_with = "path")]
+    pub dir: Option<PathBuf>,
+    #[serde(deserialize_with = "state_key")]
+    pub key: Option<StateKey>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigDir {
+    pub dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    #[serde(deserialize_with = "secret")]
+    pub url: Option<Secret>,
+    #[serde(deserialize_with = "path")]
+    pub bin_dir: Option<PathBuf>,
+    pub pool_size: NonZeroUsize,
+    pub pool_wait_ms: NonZeroU64,
+    pub statement_timeout_ms: NonZeroU32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    #[serde(deserialize_with = "secret")]
+    pub url: Option<Secret>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    #[serde(deserialize_with = "secret")]
+    pub url: Option<Secret>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Objects {
+    #[serde(deserialize_with = "text")]
+    pub url: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub endpoint: Option<String>,
+    pub region: String,
+    #[serde(deserialize_with = "secret")]
+    pub access_key: Option<Secret>,
+    #[serde(deserialize_with = "secret")]
+    pub secret_key: Option<Secret>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    #[serde(deserialize_with = "text")]
+    pub url: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub role_id: Option<String>,
+    #[serde(deserialize_with = "secret")]
+    pub secret_id: Option<Secret>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    #[serde(deserialize_with = "signing_secret")]
+    pub secret: Option<Secret>,
+    pub token_ttl_s: NonZeroU32,
+    pub issuer: String,
+    pub audience: String,
+    pub open_signup: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Oidc {
+    #[serde(deserialize_with = "text")]
+    pub issuer: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub client_id: Option<String>,
+    #[serde(deserialize_with = "secret")]
+    pub client_secret: Option<Secret>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxmox {
+    #[serde(deserialize_with = "text")]
+    pub url: Option<String>,
+    #[serde(deserialize_with = "secret")]
+    pub token: Option<Secret>,
+    #[serde(deserialize_with = "text")]
+    pub fingerprint: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terraform {
+    #[serde(deserialize_with = "path")]
+    pub bin: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub allow: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exec {
+    #[serde(deserialize_with = "absolute_paths")]
+    pub allow: BTreeMap<String, PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worker {
+    pub enabled: bool,
+    pub labels: Vec<String>,
+    pub slots: NonZeroUsize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    #[serde(deserialize_with = "level")]
+    pub level: LevelFilter,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Empty means "not set" throughout: TOML has no null, and orchestrators like to set variables to nothing.
+fn text<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(input)?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+fn path<'de, D: Deserializer<'de>>(input: D) -> Result<Option<PathBuf>, D::Error> {
+    Ok(text(input)?.map(PathBuf::from))
+}
+
+fn secret<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Secret>, D::Error> {
+    Ok(text(input)?.map(Secret::new))
+}
+
+/// HS256 is as strong as its key; RFC 7518 section 3.2 asks for 256 bits.
+fn signing_secret<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Secret>, D::Error> {
+    match text(input)? {
+        Some(text) if text.len() < 32 => Err(de::Error::custom("is too short, it needs 32 bytes or more")),
+        text => Ok(text.map(Secret::new)),
+    }
+}
+
+fn state_key<'de, D: Deserializer<'de>>(input: D) -> Result<Option<StateKey>, D::Error> {
+    let Some(text) = text(input)? else { return Ok(None) };
+    let key = StateKey::parse(&text);
+    Ok(Some(key.ok_or_else(|| de::Error::custom("is not 32 bytes as 64 hexadecimal digits or base64"))?))
+}
+
+fn level<'de, D: Deserializer<'de>>(input: D) -> Result<LevelFilter, D::Error> {
+    let text = String::deserialize(input)?;
+    match text.parse() {
+        Ok(LevelFilter::Off) | Err(_) => {
+            Err(de::Error::custom(format!("{text:?} is none of error, warn, info, debug, trace")))
+        }
+        Ok(level) => Ok(level),
+    }
+}
+
+fn absolute_paths<'de, D: Deserializer<'de>>(input: D) -> Result<BTreeMap<String, PathBuf>, D::Error> {
+    let paths = BTreeMap::<String, PathBuf>::deserialize(input)?;
+    match paths.iter().find(|(_, path)| !path.is_absolute()) {
+        Some((name, _)) => Err(de::Error::custom(format!("the path of {name:?} is not absolute"))),
+        None => Ok(paths),
+    }
+}

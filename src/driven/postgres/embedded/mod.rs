@@ -1,0 +1,111 @@
+//! The private PostgreSQL of a state directory: made, started, taken over after a crash, and stopped by this program.
+//! It listens on a unix socket in a directory that only its user and root can enter, and on no TCP port.
+
+mod cluster;
+mod identity;
+mod postmaster;
+mod programs;
+mod settings;
+
+use std::path::Path;
+
+use tokio_postgres::Config;
+
+use crate::driven::start_error::StartError;
+use crate::driven::state_dir::StateDir;
+use cluster::Cluster;
+use identity::Identity;
+use postmaster::Postmaster;
+pub use programs::Programs;
+
+/// The only user and the only database; the user owns everything, as the cluster is this service's alone.
+const NAME: &str = "flow_manager";
+
+/// A running private PostgreSQL. Dropping it stops it too, so that an early return leaves nothing running.
+#[derive(Debug)]
+pub struct Embedded {
+    cluster: Cluster,
+    server: Postmaster,
+    taken_over: bool,
+    stopped: bool,
+}
+
+impl Embedded {
+    /// Makes the cluster if there is none, starts it if it does not run, and waits until it answers. Blocks: two
+    /// seconds the first time, a quarter of one later, longer after a crash; call it off the async threads.
+    ///
+    /// The borrowed state directory is the proof that no other service uses the cluster.
+    pub fn start(state: &StateDir, bin_dir: Option<&Path>) -> Result<Self, StartError> {
+        let home = state.path().join("postgres");
+        let identity = Identity::for_cluster(&home)?;
+        let programs =
+            Programs::find(bin_dir, cluster::version_of(&home)?, |folder| identity.must_reach(folder))?;
+        identity.make_private(&home)?;
+        identity.must_reach(&home)?;
+        let cluster = Cluster::at(home, programs, identity)?;
+        let (server, taken_over) = cluster.start()?;
+        // Owned from here on, so that a failure below stops what was started.
+        let embedded = Self { cluster, server, taken_over, stopped: false };
+        embedded.cluster.create_database(&embedded.server)?;
+        Ok(embedded)
+    }
+
+    /// Starts it again if it has gone, killed by hand or for want of memory. Blocks, like `start`; returns whether it
+    /// had gone. Where it is reached stays the same.
+    pub fn revive(&self) -> Result<bool, StartError> {
+        let (_, running) = self.cluster.start()?;
+        Ok(!running)
+    }
+
+    /// What `start` would use in this state directory, for people; nothing is made or started.
+    pub fn probe(state_dir: &Path, bin_dir: Option<&Path>) -> Result<String, StartError> {
+        let home = state_dir.join("postgres");
+        let identity = Identity::for_cluster(&home)?;
+        let programs =
+            Programs::find(bin_dir, cluster::version_of(&home)?, |folder| identity.must_reach(folder))?;
+        identity.must_reach(state_dir)?;
+        Ok(format!("PostgreSQL {} in {}", programs.version, programs.folder.display()))
+    }
+
+    /// How to connect to it.
+    pub fn config(&self) -> Config {
+        cluster::connection(&self.server, NAME)
+    }
+
+    /// The same for people and their tools: `psql "$url"`.
+    pub fn url(&self) -> String {
+        // A connection string's quotes and backslashes are escaped with a backslash.
+        let folder = self.server.socket_dir.to_string_lossy().replace('\\', r"\\").replace('\'', r"\'");
+        format!("host='{folder}' port={} user={NAME} dbname={NAME}", self.server.port)
+    }
+
+    /// The server programs' version, such as `15.18`.
+    pub fn version(&self) -> &str {
+        &self.cluster.programs.version
+    }
+
+    /// Whether it was still running, left by a service that was killed.
+    pub fn taken_over(&self) -> bool {
+        self.taken_over
+    }
+
+    /// Ends every connection, writes a last checkpoint and waits until no process of it is left. Blocks.
+    pub fn stop(mut self) -> Result<(), StartError> {
+        self.stopped = true;
+        self.cluster.stop()
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        if self.stopped {
+            return;
+        }
+        if let Err(error) = self.cluster.stop() {
+            log::error!("{error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
