@@ -8,6 +8,8 @@ mod probes;
 mod running;
 mod stores;
 
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,10 +24,14 @@ use flow_domain::users::{SignIn, Tokens, Users};
 use crate::config::Config;
 use crate::driven::credentials::BcryptPasswords;
 use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
+use crate::driven::labs::LabFolders;
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
 use crate::driven::postgres::{PgDatasets, PgFlowStore, PgLabSessions, PgStateCopies, PgUsers};
+use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
+use crate::driven::secrets_file::SecretsFile;
 use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
+use crate::driven::terraform::{TerraformCli, TerraformOptions};
 use crate::driven::workspaces::FsWorkspaces;
 use crate::driver::http::health::{Checkup, Readiness};
 use crate::driver::http::{HttpSettings, Services, server};
@@ -38,6 +44,8 @@ use stores::Stores;
 
 /// bcrypt's cost: about a quarter of a second of one core.
 const PASSWORD_COST: u32 = 12;
+/// Each takes some 70 MB and, while it plans, most of a core.
+const TERRAFORMS_AT_ONCE: usize = 8;
 /// How long a sign-in waits for its turn to hash.
 const PASSWORD_WAIT: Duration = Duration::from_secs(10);
 
@@ -58,6 +66,12 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     // Threads that hash passwords or wait for a child must not keep a stopped service alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// Runs the program that a record directory describes, in a session of its own.
+pub fn child(dir: &Path) -> ExitCode {
+    // Exit codes are a byte wide.
+    ExitCode::from(child_main(dir).clamp(0, 255) as u8)
 }
 
 /// Brings the database to this version's schema.
@@ -93,6 +107,7 @@ fn assemble(
         store: flow_store.clone(),
         registry: registry.clone(),
         ports: Arc::new(ports),
+        secrets: Arc::new(SecretsFile(secrets_file(&config)?)),
         worker: Worker {
             id: WorkerId::new(),
             host_id: stores.state.host_id().map_err(|error| error.to_string())?,
@@ -135,9 +150,27 @@ fn assemble(
 }
 
 /// What tasks may reach, and the version of Terraform if there is one.
-fn ports(config: &Config, stores: &Stores, users: Arc<dyn Users>) -> Result<(Ports, Option<String>), String> {
-    let refusing = Arc::new(flow_domain::testing::Refusing);
-    let (programs, terraform, labs, found) = (refusing.clone(), refusing.clone(), refusing, None);
+fn ports(
+    config: &Config,
+    stores: &Stores,
+    users: Arc<dyn Users>,
+) -> Result<(Ports, Option<PathBuf>), String> {
+    let state_dir = stores.state.path();
+    let programs = Arc::new(ChildPrograms::new(ProcessOptions {
+        executable: std::env::current_exe()
+            .map_err(|error| format!("this program cannot find itself: {error}"))?,
+        records: state_dir.join("children"),
+        allowed: config.exec.allow.clone(),
+    }));
+    let copies = Arc::new(PgStateCopies::new(stores.pool.clone(), stores.state_key.clone()));
+    let options = TerraformOptions {
+        binary: config.terraform.bin.clone(),
+        search_path: std::env::var("PATH").unwrap_or_default(),
+        at_once: TERRAFORMS_AT_ONCE,
+    };
+    let terraform = Arc::new(TerraformCli::new(options, programs.clone(), copies));
+    let found = terraform.binary();
+    let labs = Arc::new(LabFolders::load(&config.config.dir.join("labs"))?);
     let text = |error: flow_domain::Error| error.to_string();
     let http = HttpClientOptions { allowed_hosts: config.http.allow.clone(), ..HttpClientOptions::default() };
     let ports = Ports {
@@ -151,4 +184,15 @@ fn ports(config: &Config, stores: &Stores, users: Arc<dyn Users>) -> Result<(Por
         users,
     };
     Ok((ports, found))
+}
+
+/// Where secrets are; Vault is not among the places yet.
+fn secrets_file(config: &Config) -> Result<Option<PathBuf>, String> {
+    match config.secrets.url.as_deref() {
+        None => Ok(None),
+        Some(url) => match url.strip_prefix("file://") {
+            Some(path) => Ok(Some(PathBuf::from(path))),
+            None => Err("secrets.url must be file:///PATH.".to_owned()),
+        },
+    }
 }

@@ -8,6 +8,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde_json::json;
 
 use crate::config::{self, LogFormat};
+use crate::driver::http::worth_logging;
 
 /// Our own crates. All else is shown from error on, whatever the level: below that, libraries print request bodies,
 /// headers and statements, passwords and tokens included.
@@ -28,7 +29,7 @@ pub fn start(settings: &config::Log) {
     }
 }
 
-/// Keeps back what no level may show.
+/// Keeps back what no level may show, even from our own modules.
 struct Quiet(env_logger::Logger);
 
 impl Log for Quiet {
@@ -45,13 +46,6 @@ impl Log for Quiet {
     fn flush(&self) {
         self.0.flush();
     }
-}
-
-/// Rocket's route macros log from our own modules, with a target that ends in `::_`: a refused guard with its error.
-/// And `rocket::server` logs every unknown path, its query included, as an error.
-fn worth_logging(metadata: &Metadata) -> bool {
-    let target = metadata.target();
-    !target.ends_with("::_") && !target.starts_with("rocket::server")
 }
 
 fn write_line(out: &mut dyn Write, format: LogFormat, now: Timestamp, record: &Record) -> io::Result<()> {
@@ -108,13 +102,6 @@ mod tests {
             line(LogFormat::Text, "run \"a\"\nERROR forged\u{1b}[2J é"),
             "2026-01-02T03:04:05.678Z INFO  flow_manager::app: run \"a\"\\nERROR forged\\u{1b}[2J é\n"
         );
-    }
-
-    #[test]
-    fn the_frameworks_lines_from_our_modules_are_kept_back() {
-        let worth = |target| worth_logging(&Metadata::builder().target(target).level(Level::Error).build());
-        assert!(worth("flow_manager::driver::http::requests") && worth("tokio_postgres"));
-        assert!(!worth("flow_manager::driver::http::login::_") && !worth("rocket::server::_"));
     }
 
     #[test]

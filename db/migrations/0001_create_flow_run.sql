@@ -95,6 +95,8 @@ create table step (
     output json,
     error json,
     undo_error json,
+    -- Path and version of each secret in the input, never a value.
+    secrets json,
     constraint step_pkey primary key (run_id, seq),
     constraint step_status_check check (status in ('running', 'waiting', 'succeeded', 'failed', 'unknown')),
     constraint step_undo_status_check check (undo_status in ('none', 'pending', 'running', 'done', 'failed'))

@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use flow_domain::flows::Definition;
+use flow_domain::flows::Registry;
 
+use super::flows_dir::read_catalogue;
 use crate::config::Config;
 use crate::driven::postgres::embedded::Embedded;
 use crate::driven::postgres::probe;
@@ -32,7 +33,7 @@ pub fn parts(config: &Config) -> Vec<Part> {
         part("address", address(config)),
         part("state", of(StateDir::probe(config.state.dir.as_deref()))),
         part("database", database(config)),
-        part("flows", flows(&config.config.dir)),
+        part("flows", flows(config)),
         part("terraform", terraform(config)),
         part("programs", programs(config)),
     ]
@@ -60,31 +61,16 @@ fn database(config: &Config) -> State {
     }
 }
 
-fn flows(dir: &Path) -> State {
-    let folder = dir.join("flows");
-    let entries = match std::fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) => return State::Failed(format!("{} cannot be read ({error})", folder.display())),
+fn flows(config: &Config) -> State {
+    let dir = &config.config.dir;
+    let registry = match Registry::new(flow_tasks::all()) {
+        Ok(registry) => registry,
+        Err(fault) => return State::Failed(fault),
     };
-    let files = entries.flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> =
-        files.filter(|file| file.extension().is_some_and(|end| end == "toml")).collect();
-    files.sort();
-    let faults: Vec<String> = files.iter().filter_map(|file| fault_of_flow(file)).collect();
-    match faults.as_slice() {
-        [] => State::Works(format!("{} in {}", files.len(), folder.display())),
-        faults => State::Failed(faults.join("; ")),
+    match read_catalogue(dir, &config.aliases, &registry) {
+        Ok(flows) => State::Works(format!("{} in {}", flows.iter().count(), dir.join("flows").display())),
+        Err(faults) => State::Failed(faults.join("; ")),
     }
-}
-
-fn fault_of_flow(file: &Path) -> Option<String> {
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) => return Some(format!("{}: {error}", file.display())),
-    };
-    let error = toml::from_str::<Definition>(&text).err()?;
-    let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-    Some(format!("{} line {line}: {}", file.display(), error.message().replace('\n', ", ")))
 }
 
 fn terraform(config: &Config) -> State {

@@ -1,5 +1,7 @@
 //! How the parts are, for `/health`.
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use flow_domain::health::{Condition, Probe};
 
@@ -22,7 +24,7 @@ impl Probe for DatabaseProbe {
 }
 
 /// Labs need it; everything else works without.
-pub(super) struct TerraformProbe(pub(super) Option<String>);
+pub(super) struct TerraformProbe(pub(super) Option<PathBuf>);
 
 #[async_trait]
 impl Probe for TerraformProbe {

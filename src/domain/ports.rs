@@ -1,11 +1,12 @@
 //! What tasks may reach outside the domain. Each is a role; the adapters that fill them live in the service.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -60,15 +61,26 @@ pub struct Program {
     pub path: PathBuf,
     pub args: Vec<String>,
     pub env: BTreeMap<String, String>,
+    /// A relative one is below the record's directory, and made.
     pub cwd: PathBuf,
     /// Where its output, pid and exit code are kept; made if missing, 0700. The same directory given again after
-    /// a crash finds the program that was started there.
+    /// a crash finds the program that was started there. A relative one is below the adapter's own directory.
     pub record_dir: PathBuf,
     /// Given to it on standard input.
     pub stdin: Option<Vec<u8>>,
     /// SIGINT to the program's own pid, this long to end by itself, then SIGKILL to its group.
     pub grace: Duration,
     pub timeout: Duration,
+    pub limits: Limits,
+}
+
+/// What a program may use at most; none is no limit of ours. They hold for each process of it by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    pub cpu_s: Option<u64>,
+    pub memory_bytes: Option<u64>,
+    /// Of one file it writes, its output included.
+    pub file_bytes: Option<u64>,
 }
 
 /// How a program ended.
@@ -85,6 +97,17 @@ pub struct Exit {
     pub stderr: String,
 }
 
+/// What a record directory tells of the program that was to run there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChildState {
+    /// No program was started, and none will be by an earlier call.
+    NeverStarted,
+    Running,
+    Exited(Exit),
+    /// It was started and is gone, and nobody saw how it ended.
+    Lost,
+}
+
 /// Hears a program's output lines as they come.
 pub trait Lines: Send + Sync {
     fn stdout(&self, line: &str);
@@ -95,10 +118,14 @@ pub trait Lines: Send + Sync {
 /// does not kill them. When `run` returns, no process of the program's group is alive.
 #[async_trait]
 pub trait Programs: Send + Sync {
-    /// Starts the program and follows it to its end. Could not be started: an error, and nothing was run.
+    /// Starts the program and follows it to its end. Could not be started: an error, and nothing was run. Dropping
+    /// the call lets the program go on; another call with its record directory follows it again, from its first line.
+    /// Started and gone, with nobody left to tell how it ended, is the error `program.lost`.
     async fn run(&self, program: Program, lines: &dyn Lines, cancel: &CancellationToken) -> Result<Exit>;
     /// The absolute path of an allowed program by its name; any other is `Forbidden`.
     fn allowed(&self, name: &str) -> Result<PathBuf>;
+    /// What became of the program of this record directory; a start that was prepared and not made is called off.
+    fn inspect(&self, record_dir: &Path) -> ChildState;
 }
 
 /// What to build or to take down.
@@ -159,7 +186,7 @@ pub trait Workspaces: Send + Sync {
     /// The path, if it is there.
     async fn find(&self, user: UserId, lab: &str) -> Result<Option<PathBuf>>;
     /// Copies a lab's folder in; files of the same name are replaced.
-    async fn fill(&self, user: UserId, lab: &str, from: &std::path::Path) -> Result<()>;
+    async fn fill(&self, user: UserId, lab: &str, from: &Path) -> Result<()>;
     /// Removes the lab's directory and all in it; not there is fine.
     async fn remove(&self, user: UserId, lab: &str) -> Result<()>;
 }

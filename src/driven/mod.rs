@@ -2,8 +2,12 @@
 
 pub mod credentials;
 pub mod http_client;
+pub mod labs;
 pub mod memory;
 pub mod postgres;
+pub mod process;
+pub mod secrets_file;
 pub mod start_error;
 pub mod state_dir;
+pub mod terraform;
 pub mod workspaces;

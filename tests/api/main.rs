@@ -4,3 +4,5 @@ mod contract;
 mod harness;
 mod layers;
 mod postgres;
+mod programs;
+mod terraform;

@@ -6,6 +6,7 @@
 mod attempt;
 mod lease;
 mod live;
+mod secrets;
 mod step;
 mod undo;
 mod work;
@@ -23,6 +24,7 @@ pub use live::Live;
 
 use super::registry::Registry;
 use super::run::{Next, Run, RunStatus};
+use super::secret::Secrets;
 use super::store::{Ack, Created, FlowStore, Idempotency, NewRun, Release, Worker};
 use crate::ports::Ports;
 use crate::{Error, Result};
@@ -37,6 +39,7 @@ pub struct Engine {
     store: Arc<dyn FlowStore>,
     registry: Arc<Registry>,
     ports: Arc<Ports>,
+    secrets: Arc<dyn Secrets>,
     worker: Worker,
     works: bool,
     lease: Lease,
@@ -71,6 +74,7 @@ pub struct Setup {
     pub store: Arc<dyn FlowStore>,
     pub registry: Arc<Registry>,
     pub ports: Arc<Ports>,
+    pub secrets: Arc<dyn Secrets>,
     pub worker: Worker,
     /// Drives runs itself; else it only stores them for others.
     pub works: bool,
@@ -83,6 +87,7 @@ impl Engine {
             store: setup.store,
             registry: setup.registry,
             ports: setup.ports,
+            secrets: setup.secrets,
             worker: setup.worker,
             works: setup.works,
             lease: Lease::default(),
@@ -150,6 +155,7 @@ impl Engine {
             run.head.status.as_str(),
             run.head.epoch
         );
+        self.recall(&mut run).await;
         let halt = loop {
             let moved = match self.heed(&mut run, &cancel).await {
                 Err(halt) => Err(halt),

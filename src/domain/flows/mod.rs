@@ -11,6 +11,7 @@ pub mod outcome;
 pub mod reference;
 pub mod registry;
 pub mod run;
+pub mod secret;
 pub mod service;
 pub mod step;
 pub mod store;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::secret::Given;
 use crate::users::Caller;
 
 /// What a reference points at.
@@ -132,6 +133,8 @@ pub struct Scope<'a> {
     pub input: &'a Value,
     pub caller: &'a Caller,
     pub outputs: &'a BTreeMap<String, Arc<Value>>,
+    /// Values of secrets; without them a reference to one stays as it is written, for what may be stored and shown.
+    pub secrets: Option<&'a Given>,
 }
 
 impl Scope<'_> {
@@ -181,7 +184,12 @@ impl Scope<'_> {
                 &caller
             }
             Root::Output(step) => self.outputs.get(step).map(Arc::as_ref).ok_or_else(nowhere)?,
-            Root::Secret(_) => return Err(format!("${{{}}} may stand in flow files only", reference.text)),
+            Root::Secret(path) => {
+                return match self.secrets {
+                    None => Ok(Value::String(format!("${{{}}}", reference.text))),
+                    Some(given) => given.get(path).map(Value::from).ok_or_else(nowhere),
+                };
+            }
         };
         for part in &reference.path {
             let next = match here {
@@ -213,8 +221,13 @@ mod tests {
             role: Role::Learner,
         };
         let outputs = BTreeMap::from([("make".to_owned(), Arc::new(json!({"paths": ["/a", "/b"], "n": 3})))]);
-        Scope { input: &json!({"lab": "web", "deep": {"x": true}}), caller: &caller, outputs: &outputs }
-            .resolve(&value)
+        Scope {
+            input: &json!({"lab": "web", "deep": {"x": true}}),
+            caller: &caller,
+            outputs: &outputs,
+            secrets: None,
+        }
+        .resolve(&value)
     }
 
     #[test]

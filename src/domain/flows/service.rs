@@ -11,6 +11,7 @@ use super::catalogue::{Catalogue, Flow};
 use super::definition::Definition;
 use super::engine::{Engine, Watch};
 use super::event::Event;
+use super::reference::{Reference, Root, walk};
 use super::registry::{Registry, schema_faults};
 use super::run::{Run, RunStatus, Start};
 use super::store::{Ack, Created, FlowStore, Idempotency, RunFilter};
@@ -139,6 +140,7 @@ impl Flows {
                 Fault::new(format!("/flow/{field}"), "flow.files_only", "may stand in flow files only")
             })
             .collect();
+        let faults = [faults, secret_faults(&definition)].concat();
         if !faults.is_empty() {
             return Err(invalid(faults));
         }
@@ -279,4 +281,23 @@ impl Flows {
         let run = self.store.run(id).await?;
         run.ok_or_else(|| Error::not_found("run.unknown", "There is no such run."))
     }
+}
+
+/// Whoever may post a definition may not thereby read every secret: only flow files name them.
+fn secret_faults(definition: &Definition) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (position, step) in definition.tasks.iter().enumerate() {
+        let Some(input) = &step.input else { continue };
+        let mut found = |pointer: &str, reference: &Reference| {
+            if matches!(reference.root, Root::Secret(_)) {
+                faults.push(Fault::new(
+                    pointer,
+                    "reference.secret_forbidden",
+                    "only flow files may name secrets",
+                ));
+            }
+        };
+        walk(input, &format!("/flow/tasks/{position}/input"), &mut found, &mut |_, _| {});
+    }
+    faults
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::outcome::Reason;
+use super::secret::SecretVersion;
 
 /// Where a step is. The engine moves it on; a check constraint in SQL names the same states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -101,6 +102,8 @@ pub struct Step {
     pub status: StepStatus,
     /// With its references resolved.
     pub input: Arc<Value>,
+    /// What of the input are secrets; their values are not in it.
+    pub secrets: Vec<SecretVersion>,
     pub output: Option<Arc<Value>>,
     pub error: Option<Reason>,
     pub started_at: Timestamp,

@@ -1,6 +1,6 @@
 //! Ports that refuse every call, so that a test which reaches one by mistake says so.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,7 +8,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::labs::{Grade, Lab, LabCatalogue, LabSessions, Session, SessionStatus};
-use crate::ports::{Exit, Lines, Program, Programs, Terraform, TerraformEnd, TerraformJob, TerraformWatch};
+use crate::ports::{
+    ChildState, Exit, Lines, Program, Programs, Terraform, TerraformEnd, TerraformJob, TerraformWatch,
+};
 use crate::{Error, Result, SessionId, UserId};
 
 pub struct Refusing;
@@ -29,6 +31,10 @@ impl Programs for Refusing {
 
     fn allowed(&self, _name: &str) -> Result<PathBuf> {
         refused()
+    }
+
+    fn inspect(&self, _record_dir: &Path) -> ChildState {
+        ChildState::NeverStarted
     }
 }
 

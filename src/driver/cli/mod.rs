@@ -52,6 +52,9 @@ pub enum Command {
     Check,
     /// Ask the service that runs here whether it is ready; exit status 0 says yes. For container health checks
     Health,
+    /// Run one program in a session of its own and keep a record of it; the service starts itself this way
+    #[command(hide = true)]
+    Child { dir: PathBuf },
 }
 
 impl Arguments {
@@ -63,6 +66,10 @@ impl Arguments {
 
 /// Does what was asked for.
 pub fn run(arguments: Arguments) -> ExitCode {
+    // Before any setting is read: its environment is the program's, not the service's.
+    if let Command::Child { dir } = &arguments.command {
+        return app::child(dir);
+    }
     let config = match Config::load(arguments.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
         Err(faults) => {
@@ -79,6 +86,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Migrate => app::migrate(config),
         Command::Check => return check::run(&config),
         Command::Health => return health::run(&config),
+        Command::Child { .. } => unreachable!("it was run above, without settings"),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

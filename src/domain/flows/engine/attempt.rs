@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Engine, Halt};
 use crate::flows::context::{Context, Reporter};
-use crate::flows::outcome::Outcome;
+use crate::flows::outcome::{Outcome, Reason};
 use crate::flows::run::Run;
+use crate::flows::secret::Given;
 use crate::flows::task::{Policy, Task};
 
 /// Progress and output are written at most this often.
@@ -29,8 +30,8 @@ const YIELD_WITHIN: Duration = Duration::from_secs(1);
 
 /// Which call of a task.
 pub(super) enum Call {
-    Run,
-    Undo,
+    Run(Arc<dyn Task>, Arc<Value>),
+    Undo(Arc<dyn Task>, Arc<Value>, Option<Arc<Value>>),
 }
 
 /// How a call ended.
@@ -49,21 +50,22 @@ impl Engine {
         &self,
         run: &mut Run,
         position: usize,
-        task: Arc<dyn Task>,
         call: Call,
         policy: Policy,
         cancel: &CancellationToken,
     ) -> Result<Ended, Halt> {
-        let reports = Arc::new(Reports::default());
+        let reports = Arc::new(Reports { given: run.given.clone(), ..Reports::default() });
         let stop = CancellationToken::new();
         let context = self.context(run, position, stop.clone(), reports.clone());
-        let (input, output) = (run.steps[position].input.clone(), run.steps[position].output.clone());
+        let given = run.given.clone();
         let mut call = tokio::spawn(async move {
-            let input = Arc::unwrap_or_clone(input);
-            match call {
-                Call::Run => task.run(&context, input).await,
-                Call::Undo => task.undo(&context, input, output.map(Arc::unwrap_or_clone)).await,
-            }
+            let outcome = match call {
+                Call::Run(task, input) => task.run(&context, Arc::unwrap_or_clone(input)).await,
+                Call::Undo(task, input, output) => {
+                    task.undo(&context, Arc::unwrap_or_clone(input), output.map(Arc::unwrap_or_clone)).await
+                }
+            };
+            scrubbed(&given, outcome)
         });
 
         let deadline = tokio::time::sleep(policy.timeout);
@@ -173,9 +175,26 @@ fn ended(joined: Result<Outcome, tokio::task::JoinError>) -> Ended {
     }
 }
 
+/// An outcome without the secrets that the task was given.
+fn scrubbed(given: &Given, outcome: Outcome) -> Outcome {
+    if given.is_empty() {
+        return outcome;
+    }
+    let clean =
+        |reason: Reason| Reason { code: given.scrub(&reason.code), detail: given.scrub(&reason.detail) };
+    match outcome {
+        Outcome::Done(output) => Outcome::Done(given.scrub_value(output)),
+        Outcome::Retry { reason, after } => Outcome::Retry { reason: clean(reason), after },
+        Outcome::Fail(reason) => Outcome::Fail(clean(reason)),
+        Outcome::FailClean(reason) => Outcome::FailClean(clean(reason)),
+        Outcome::WaitUntil(until) => Outcome::WaitUntil(until),
+    }
+}
+
 /// What a task reported and is not durable yet; bounded, whatever the task does.
 #[derive(Default)]
 pub(super) struct Reports {
+    given: Given,
     held: Mutex<Held>,
     some: Notify,
 }
@@ -219,7 +238,7 @@ impl Reporter for Reports {
     fn progress(&self, percent: u8, message: &str) {
         let mut held = self.lock();
         held.highest = held.highest.max(percent);
-        held.progress = Some((held.highest, cut(message)));
+        held.progress = Some((held.highest, cut(&self.given.scrub(message))));
         self.some.notify_one();
     }
 
@@ -228,7 +247,7 @@ impl Reporter for Reports {
         if held.lines.len() >= MOST_LINES || held.bytes >= MOST_OUTPUT_BYTES {
             held.left_out += 1;
         } else {
-            let line = cut(line);
+            let line = cut(&self.given.scrub(line));
             held.bytes += line.len();
             held.lines.push_back(line);
         }

@@ -13,6 +13,7 @@ use super::{Engine, Halt, MOST_TAKEOVERS};
 use crate::flows::outcome::{Outcome, Reason, Recovery};
 use crate::flows::reference::{Root, walk};
 use crate::flows::run::{Failure, Run};
+use crate::flows::secret::Given;
 use crate::flows::step::StepStatus;
 use crate::flows::task::{Effect, Policy, Task};
 
@@ -36,23 +37,35 @@ impl Engine {
             return self.refuse_start(run, index, raw, reason).await;
         };
         let task = registered.task.clone();
-        let input = match run.scope().resolve(&raw) {
-            Ok(input) => input,
+        let secrets = match self.give(run, &raw).await {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                return self.refuse_start(run, index, raw, Reason::new(error.code, error.public)).await;
+            }
+        };
+        // What is stored and shown has the secrets' names, what the task gets has their values.
+        let resolved = run.scope(None).resolve(&raw).and_then(|shown| match secrets.is_empty() {
+            true => Ok((shown, None)),
+            false => run.scope(Some(&run.given)).resolve(&raw).map(|real| (shown, Some(real))),
+        });
+        let (shown, real) = match resolved {
+            Ok(resolved) => resolved,
             Err(why) => {
                 return self
                     .refuse_start(run, index, raw, Reason::new("step.reference_unresolved", why))
                     .await;
             }
         };
-        if let Some(fault) = registered.faults(&input, "").first() {
+        if let Some(fault) = registered.faults(real.as_ref().unwrap_or(&shown), "").first() {
             let reason =
                 Reason::new("task.input_invalid", format!("input{}: {}", fault.pointer, fault.detail));
-            return self.refuse_start(run, index, input, reason).await;
+            return self.refuse_start(run, index, shown, reason).await;
         }
         if run.has_unwritten_output() && (task.effect() == Effect::Once || refers_to_outputs(&raw)) {
             self.save(run, None).await?;
         }
-        let position = run.start_step(index, input, task.undoable(), Timestamp::now());
+        let position = run.start_step(index, shown, task.undoable(), Timestamp::now());
+        run.give(position, secrets);
         if task.pins_host() {
             run.pin(&self.worker.host_id);
         }
@@ -104,8 +117,19 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<(), Halt> {
         let policy = policy_of(run, position, task.as_ref());
+        let input = match self.real_input(run, position).await {
+            Ok(input) => input,
+            Err(error) => {
+                run.fail_step(
+                    position,
+                    Failure::clean(Reason::new(error.code, error.public)),
+                    Timestamp::now(),
+                );
+                return self.settle(run).await;
+            }
+        };
         let slot = self.slots.acquire().await;
-        let ended = self.attempt(run, position, task.clone(), Call::Run, policy, cancel).await?;
+        let ended = self.attempt(run, position, Call::Run(task.clone(), input), policy, cancel).await?;
         drop(slot);
         let step = &run.steps[position];
         log::info!(
@@ -185,7 +209,11 @@ impl Engine {
     ) -> Result<bool, Halt> {
         let context = self.context(run, position, cancel.clone(), Arc::new(Reports::default()));
         loop {
-            let answer = task.recover(&context, (*run.steps[position].input).clone()).await;
+            let input = match self.real_input(run, position).await {
+                Ok(input) => Arc::unwrap_or_clone(input),
+                Err(_) => (*run.steps[position].input).clone(),
+            };
+            let answer = scrubbed(&run.given, task.recover(&context, input).await);
             let now = Timestamp::now();
             match answer {
                 Recovery::NeverStarted => return Ok(true),
@@ -267,6 +295,17 @@ pub(super) fn backoff(policy: Policy, attempt: u32) -> Duration {
 pub(super) fn clean(mut reason: Reason) -> Reason {
     reason.detail = reason.detail.replace('\0', "\u{fffd}");
     reason
+}
+
+/// What a task recovers is scrubbed like what it returns.
+fn scrubbed(given: &Given, answer: Recovery) -> Recovery {
+    match answer {
+        Recovery::Finished(output) => Recovery::Finished(given.scrub_value(output)),
+        Recovery::Failed(reason) => {
+            Recovery::Failed(Reason { detail: given.scrub(&reason.detail), ..reason })
+        }
+        other => other,
+    }
 }
 
 fn refers_to_outputs(input: &Value) -> bool {

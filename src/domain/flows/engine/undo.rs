@@ -34,8 +34,17 @@ impl Engine {
         run.start_undo(position, Timestamp::now());
         self.save(run, None).await?;
 
+        let input = self.real_input(run, position).await;
         let slot = self.slots.acquire().await;
-        let ended = self.attempt(run, position, task, Call::Undo, policy, &CancellationToken::new()).await?;
+        let ended = match input {
+            Ok(input) => {
+                let call = Call::Undo(task, input, run.steps[position].output.clone());
+                self.attempt(run, position, call, policy, &CancellationToken::new()).await?
+            }
+            Err(error) => {
+                Ended::Outcome(Outcome::Retry { reason: Reason::new(error.code, error.public), after: None })
+            }
+        };
         drop(slot);
 
         let step = &run.steps[position];

@@ -10,6 +10,7 @@ use crate::WorkerId;
 use crate::flows::definition::Route;
 use crate::flows::event::EventKind;
 use crate::flows::outcome::Reason;
+use crate::flows::secret::SecretVersion;
 use crate::flows::step::{Step, StepStatus, UndoStatus};
 
 impl Run {
@@ -74,6 +75,7 @@ impl Run {
             attempt,
             status: StepStatus::Running,
             input: Arc::new(input),
+            secrets: Vec::new(),
             output: None,
             error: None,
             started_at: now,
@@ -88,6 +90,11 @@ impl Run {
         });
         self.touch(self.steps.len() - 1);
         self.steps.len() - 1
+    }
+
+    /// The attempt was given these secrets.
+    pub fn give(&mut self, position: usize, secrets: Vec<SecretVersion>) {
+        self.steps[position].secrets = secrets;
     }
 
     /// The time that the run waited for has come.

@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::definition::{Definition, Route};
 use super::event::{Event, EventKind};
 use super::reference::Scope;
+use super::secret::Given;
 use super::step::{Step, StepStatus, UndoStatus};
 use super::store::{Checkpoint, Release};
 use crate::users::Caller;
@@ -69,6 +70,8 @@ pub struct Run {
     pub head: Head,
     /// In order of start.
     pub steps: Vec<Step>,
+    /// Secrets that this process gave to its steps; in memory alone.
+    pub given: Given,
     outputs: Arc<BTreeMap<String, Arc<Value>>>,
     /// Positions in `steps` that changed since the last checkpoint.
     dirty: BTreeSet<usize>,
@@ -103,7 +106,7 @@ impl Run {
     pub fn new(start: Start, now: Timestamp) -> Self {
         let Start { definition, definition_hash, caller, input, parent } = start;
         let key = definition.concurrency_key.as_ref().map(|template| {
-            let scope = Scope { input: &input, caller: &caller, outputs: &BTreeMap::new() };
+            let scope = Scope { input: &input, caller: &caller, outputs: &BTreeMap::new(), secrets: None };
             match scope.resolve(&Value::String(template.clone())) {
                 Ok(Value::String(key)) => key,
                 Ok(other) => other.to_string(),
@@ -172,6 +175,7 @@ impl Run {
             created_at,
             head,
             steps,
+            given: Given::default(),
             outputs: Arc::new(outputs),
             dirty: BTreeSet::new(),
             events: Vec::new(),
@@ -197,8 +201,8 @@ impl Run {
     }
 
     /// What references in the input of a step may see now.
-    pub fn scope(&self) -> Scope<'_> {
-        Scope { input: &self.input, caller: &self.caller, outputs: &self.outputs }
+    pub fn scope<'a>(&'a self, secrets: Option<&'a Given>) -> Scope<'a> {
+        Scope { input: &self.input, caller: &self.caller, outputs: &self.outputs, secrets }
     }
 
     /// Outputs of the steps that succeeded.

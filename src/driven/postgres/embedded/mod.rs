@@ -40,8 +40,8 @@ impl Embedded {
         let identity = Identity::for_cluster(&home)?;
         let programs =
             Programs::find(bin_dir, cluster::version_of(&home)?, |folder| identity.must_reach(folder))?;
+        identity.must_reach(state.path())?;
         identity.make_private(&home)?;
-        identity.must_reach(&home)?;
         let cluster = Cluster::at(home, programs, identity)?;
         let (server, taken_over) = cluster.start()?;
         // Owned from here on, so that a failure below stops what was started.

@@ -5,7 +5,7 @@ use std::path::Path;
 /// The number in the socket's file name; there is no TCP port.
 pub(super) const PORT: u16 = 5432;
 
-/// The text of the file that `postgresql.conf` includes.
+/// The text of the settings file in the state directory.
 ///
 /// Durability is PostgreSQL's own (fsync, full pages): a flow's checkpoint is a promise. Only what serves
 /// replication is off. `terse` and `panic` keep rows and statements, and so e-mail addresses, out of the server's log.
@@ -13,12 +13,13 @@ pub(super) fn text(socket_dir: &Path) -> String {
     let socket_dir = quoted(&socket_dir.to_string_lossy());
     format!(
         "# Written at each start; changes are lost.
+# What initdb found this machine to allow: connections, memory and its kind.
+include 'postgres/data/postgresql.conf'
 listen_addresses = ''
 port = {PORT}
 unix_socket_directories = {socket_dir}
 unix_socket_permissions = 0700
 cluster_name = 'flow-manager'
-max_connections = 100
 fsync = on
 full_page_writes = on
 synchronous_commit = on

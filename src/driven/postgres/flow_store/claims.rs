@@ -86,7 +86,8 @@ pub(super) async fn claim(
     let rows = query(
         &client,
         "select run_id, seq, position, attempt, status, undo_status, undoable, undo_attempt, started_event,
-                finished_event, started_at, finished_at, waited_until, name, task, input, output, error, undo_error
+                finished_event, started_at, finished_at, waited_until, name, task, input, output, error, undo_error,
+                secrets
          from step where run_id = any($1::uuid[]) order by run_id, seq",
         &[&ids],
     )

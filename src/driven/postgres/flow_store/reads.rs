@@ -25,7 +25,8 @@ pub(super) async fn run(store: &PgFlowStore, id: RunId) -> Result<Option<Run>> {
     let steps = query(
         &client,
         "select seq, position, attempt, status, undo_status, undoable, undo_attempt, started_event, finished_event,
-                started_at, finished_at, waited_until, name, task, input, output, error, undo_error
+                started_at, finished_at, waited_until, name, task, input, output, error, undo_error,
+                secrets
          from step where run_id = $1::uuid order by seq",
         &[&id.0],
     )

@@ -77,6 +77,11 @@ pub(super) fn step(row: &Row) -> Result<Step> {
         attempt: column::<i32>(row, "attempt")? as u32,
         status: StepStatus::parse(&status).ok_or_else(|| unknown("step status", &status))?,
         input: Arc::new(column(row, "input")?),
+        secrets: column::<Option<Value>>(row, "secrets")?
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(Error::internal)?
+            .unwrap_or_default(),
         output: column::<Option<Value>>(row, "output")?.map(Arc::new),
         error: column::<Option<Value>>(row, "error")?.map(reason),
         started_at: column(row, "started_at")?,

@@ -34,6 +34,7 @@ use super::query::Query;
 use super::{Answer, Handled, HttpSettings, Services, server};
 use crate::driven::credentials::{BcryptPasswords, JwtTokens, SigningKey};
 use crate::driven::memory::MemoryFlowStore;
+use crate::driven::secrets_file::SecretsFile;
 
 pub(super) const SECRET: &str = "a signing key of at least thirty-two bytes";
 pub(super) const EMAIL: &str = "ann@example.org";
@@ -174,8 +175,16 @@ fn flows() -> Arc<Flows> {
         tasks: vec![],
     };
     let ports = Arc::new(TestContext::new().ports);
-    let setup =
-        Setup { store: store.clone(), registry: registry.clone(), ports, worker, works: true, slots: 8 };
+    let secrets = Arc::new(SecretsFile(None));
+    let setup = Setup {
+        store: store.clone(),
+        registry: registry.clone(),
+        ports,
+        secrets,
+        worker,
+        works: true,
+        slots: 8,
+    };
     Arc::new(Flows::new(Engine::new(setup), store, Arc::default(), registry))
 }
 

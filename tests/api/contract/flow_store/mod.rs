@@ -5,6 +5,7 @@ use flow_domain::flows::definition::Definition;
 use flow_domain::flows::event::EventKind;
 use flow_domain::flows::outcome::Reason;
 use flow_domain::flows::run::{Failure, Run, RunStatus, Start};
+use flow_domain::flows::secret::SecretVersion;
 use flow_domain::flows::store::{Ack, Created, FlowStore, Idempotency, NewRun, Release, RunFilter, Worker};
 use flow_domain::users::{Caller, Role};
 use flow_domain::{RunId, UserId, WorkerId};
@@ -110,6 +111,7 @@ async fn a_run_comes_back_as_it_was_stored(store: &dyn FlowStore) {
     assert_eq!(saved(store, &mut run, owner, None).await, STORED);
     let position = run.start_step(1, json!({}), true, now());
     run.fail_step(position, Failure::new(Reason::new("x.y", "it broke")), now());
+    run.give(1, vec![SecretVersion { path: "db/password".into(), version: "3".into() }]);
     run.start_undo(1, now());
     run.finish_undo(1, now());
     assert_eq!(saved(store, &mut run, owner, Some(Release::Final)).await, STORED);

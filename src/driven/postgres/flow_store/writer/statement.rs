@@ -42,15 +42,18 @@ with created as (
 ), stepped as (
     insert into step (run_id, seq, position, attempt, status, undo_status, undoable, undo_attempt, started_event,
                       finished_event, started_at, finished_at, waited_until, name, task, input, output, error,
-                      undo_error)
+                      undo_error, secrets)
     select s.run_id, s.seq, s.position, s.attempt, s.status, s.undo_status, s.undoable, s.undo_attempt,
            s.started_event, s.finished_event, s.started_at, s.finished_at, s.waited_until, s.name, s.task,
-           s.input::json, s.output::json, s.error::json, s.undo_error::json
+           s.input::json, s.output::json, s.error::json, s.undo_error::json,
+           s.secrets::json
     from unnest($29::uuid[], $30::int[], $31::int[], $32::int[], $33::text[], $34::text[], $35::bool[], $36::int[],
                 $37::bigint[], $38::bigint[], $39::timestamptz[], $40::timestamptz[], $41::timestamptz[], $42::text[],
-                $43::text[], $44::text[], $45::text[], $46::text[], $47::text[])
+                $43::text[], $44::text[], $45::text[], $46::text[], $47::text[],
+                $48::text[])
         as s(run_id, seq, position, attempt, status, undo_status, undoable, undo_attempt, started_event,
-             finished_event, started_at, finished_at, waited_until, name, task, input, output, error, undo_error)
+             finished_event, started_at, finished_at, waited_until, name, task, input, output, error, undo_error,
+             secrets)
     where s.run_id in (select m.id from moved m)
     on conflict (run_id, seq) do update
     set status = excluded.status, undo_status = excluded.undo_status, undoable = excluded.undoable,
@@ -60,7 +63,7 @@ with created as (
 ), told as (
     insert into event (run_id, number, kind, at, step, attempt, data)
     select e.run_id, e.number, e.kind, e.at, e.step, e.attempt, e.data::json
-    from unnest($48::uuid[], $49::bigint[], $50::text[], $51::timestamptz[], $52::text[], $53::int[], $54::text[])
+    from unnest($49::uuid[], $50::bigint[], $51::text[], $52::timestamptz[], $53::text[], $54::int[], $55::text[])
         as e(run_id, number, kind, at, step, attempt, data)
     where e.run_id in (select m.id from moved m)
 )
@@ -99,7 +102,7 @@ arrays!(Stepped {
     run_id: Uuid, seq: i32, position: i32, attempt: i32, status: &'static str, undo_status: &'static str,
     undoable: bool, undo_attempt: i32, started_event: i64, finished_event: Option<i64>, started_at: Timestamp,
     finished_at: Option<Timestamp>, waited_until: Option<Timestamp>, name: String, task: String, input: String,
-    output: Option<String>, error: Option<String>, undo_error: Option<String>,
+    output: Option<String>, error: Option<String>, undo_error: Option<String>, secrets: Option<String>,
 });
 
 arrays!(Told {
@@ -129,7 +132,7 @@ impl Arrays {
     }
 
     pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
-        let mut parameters = Vec::with_capacity(54);
+        let mut parameters = Vec::with_capacity(55);
         self.created.push_to(&mut parameters);
         self.moved.push_to(&mut parameters);
         self.stepped.push_to(&mut parameters);
@@ -219,6 +222,7 @@ impl Stepped {
         self.output.push(step.output.as_ref().map(|output| output.to_string()));
         self.error.push(step.error.as_ref().map(reason_json));
         self.undo_error.push(step.undo_error.as_ref().map(reason_json));
+        self.secrets.push((!step.secrets.is_empty()).then(|| serde_json::json!(step.secrets).to_string()));
     }
 }
 

@@ -1,4 +1,6 @@
-//! Laws of all tasks, whoever wrote them.
+//! Laws of all tasks, whoever wrote them, and of the flows that are shipped with them.
+
+mod shipped;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,16 +11,13 @@ use serde_json::{Map, Value};
 
 use crate::all;
 
-/// Files beside `lib.rs` that are no tasks.
-const NOT_TASKS: [&str; 2] = ["lib", "tests"];
-
 fn task_files() -> BTreeSet<String> {
     fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .expect("the crate's folder is there while its tests run")
         .map(|entry| entry.expect("a readable folder").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .map(|path| path.file_stem().expect("a file has a name").to_string_lossy().into_owned())
-        .filter(|name| !NOT_TASKS.contains(&name.as_str()))
+        .filter(|name| name != "lib")
         .collect()
 }
 

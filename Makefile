@@ -1,0 +1,43 @@
+# `make` alone lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-long check fmt lint docs bench images
+
+# Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
+export PATH := $(PATH):$(CURDIR)/.tools/postgresql/bin
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing on this machine
+	@scripts/setup
+
+run: setup ## Build and serve on port 8080 with a demo user, a demo lab and a private PostgreSQL; Ctrl-C stops all of it
+	@FLOW_DEMO=true cargo run --locked -- serve
+
+test: setup ## Run the tests, then walk the whole path by curl
+	cargo test --locked --workspace
+	tests/journey
+
+test-long: setup ## Run the tests that kill, cut off and wait
+	cargo test --locked --workspace -- --ignored
+
+check: lint docs ## Check format, lints and documentation
+	cargo fmt --all -- --check
+
+fmt: ## Format the code
+	cargo fmt --all
+
+lint: ## Run clippy, warnings as errors
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+docs: ## Build the code's documentation, broken links as errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
+
+bench: setup ## Measure a flow of five steps
+	cargo build --locked --release
+	tests/bench
+
+# podman's own format drops HEALTHCHECK.
+images: ## Build the two images with podman
+	BUILDAH_FORMAT=docker podman build --tag flow-manager --file Containerfile .
+	BUILDAH_FORMAT=docker podman build --tag flow-manager-db --file Containerfile.db .

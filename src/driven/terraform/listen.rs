@@ -1,0 +1,124 @@
+//! Hears a running Terraform: passes on what it says and has the state copied whenever it changed.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use flow_domain::ports::{Lines, TerraformWatch};
+use flow_domain::{SessionId, labs::StateCopies};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::place::Place;
+use super::state;
+use super::stream::Stream;
+
+/// Terraform tells of an object just before it writes the state.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(150);
+/// An unreadable state is being written; looked at again this often, this many times.
+const READ_AGAIN: u32 = 20;
+/// Terraform itself reports each 10 s on what it waits for: six times nothing is worth a word.
+const SILENCE: Duration = Duration::from_secs(60);
+
+pub struct Listener<'a> {
+    place: &'a Place,
+    watch: &'a dyn TerraformWatch,
+    stop: CancellationToken,
+    heard: Mutex<Heard>,
+    state_changed: Notify,
+}
+
+struct Heard {
+    stream: Stream,
+    last: Instant,
+}
+
+impl<'a> Listener<'a> {
+    /// `stop` is fired when Terraform speaks a language we cannot read.
+    pub fn new(
+        place: &'a Place,
+        watch: &'a dyn TerraformWatch,
+        stop: CancellationToken,
+        known_objects: usize,
+    ) -> Self {
+        let heard = Mutex::new(Heard { stream: Stream::new(known_objects), last: Instant::now() });
+        Self { place, watch, stop, heard, state_changed: Notify::new() }
+    }
+
+    pub fn into_stream(self) -> Stream {
+        self.heard.into_inner().unwrap_or_else(PoisonError::into_inner).stream
+    }
+
+    /// Copies the state after each change, for as long as it is polled.
+    pub async fn keep_state(&self, copies: &dyn StateCopies, session: SessionId) -> ! {
+        loop {
+            if timeout(SILENCE, self.state_changed.notified()).await.is_err() {
+                let silent = self.lock().last.elapsed();
+                if silent >= SILENCE {
+                    self.watch.line(&format!("Terraform has said nothing for {} s.", silent.as_secs()));
+                }
+                continue;
+            }
+            sleep(WRITTEN_WITHIN).await;
+            keep(copies, session, &self.place.state()).await;
+        }
+    }
+
+    /// A session's directory is nobody's business.
+    fn say(&self, line: &str) {
+        self.watch.line(&self.hide(line));
+    }
+
+    fn hide(&self, line: &str) -> String {
+        line.replace(&*self.place.dir().to_string_lossy(), ".")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Copies the state, waiting for a write to end; what cannot be copied now is copied with the next one.
+pub async fn keep(copies: &dyn StateCopies, session: SessionId, file: &Path) {
+    for _ in 0..READ_AGAIN {
+        match state::keep(copies, session, file).await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => log::warn!("session={session} state not copied: {error}"),
+        }
+        sleep(WRITTEN_WITHIN).await;
+    }
+    log::warn!("session={session} state not copied: it cannot be read");
+}
+
+impl Lines for Listener<'_> {
+    fn stdout(&self, line: &str) {
+        let news = {
+            let mut heard = self.lock();
+            heard.last = Instant::now();
+            let news = heard.stream.read(line);
+            let unreadable = heard.stream.unsupported().is_some();
+            if unreadable {
+                self.stop.cancel();
+            }
+            if heard.stream.touched() || unreadable {
+                self.place.touch();
+            }
+            news
+        };
+        for line in &news.lines {
+            self.say(line);
+        }
+        if let Some((percent, message)) = news.progress {
+            self.watch.progress(percent, &self.hide(&message));
+        }
+        if news.state_changed {
+            self.state_changed.notify_one();
+        }
+    }
+
+    fn stderr(&self, line: &str) {
+        self.say(line);
+    }
+}

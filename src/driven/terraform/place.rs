@@ -1,0 +1,146 @@
+//! What Terraform has of its own in a session's directory, and the environment it runs in.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use flow_domain::ports::TerraformJob;
+
+use crate::driven::process::record::{private_dir, write_atomically};
+
+/// One of the commands; each has its own record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    Init,
+    Apply,
+    Destroy,
+}
+
+impl Command {
+    pub fn word(self) -> &'static str {
+        match self {
+            Command::Init => "init",
+            Command::Apply => "apply",
+            Command::Destroy => "destroy",
+        }
+    }
+
+    /// `apply -destroy` and not `destroy`: their streams are the same, and so is what is known about them.
+    pub fn args(self) -> Vec<String> {
+        let args: &[&str] = match self {
+            Command::Init => &["init", "-input=false", "-no-color"],
+            Command::Apply => &[
+                "apply",
+                "-auto-approve",
+                "-json",
+                "-input=false",
+                "-no-color",
+                "-parallelism=4",
+                "-lock-timeout=60s",
+            ],
+            Command::Destroy => &[
+                "apply",
+                "-destroy",
+                "-auto-approve",
+                "-json",
+                "-input=false",
+                "-no-color",
+                "-parallelism=4",
+                "-lock-timeout=60s",
+            ],
+        };
+        args.iter().map(|arg| (*arg).to_owned()).collect()
+    }
+}
+
+/// Paths of one session.
+pub struct Place {
+    dir: PathBuf,
+    own: PathBuf,
+}
+
+impl Place {
+    pub fn of(job: &TerraformJob) -> Self {
+        Self { dir: job.dir.clone(), own: job.dir.join(".flow") }
+    }
+
+    /// Makes what Terraform needs besides the lab's files. The state holds secrets in clear, so nobody else enters.
+    pub fn prepare(&self) -> io::Result<()> {
+        private_dir(&self.dir)?;
+        fs::set_permissions(&self.dir, Permissions::from_mode(0o700))?;
+        private_dir(&self.own)?;
+        private_dir(&self.home())?;
+        write_atomically(&self.cli_config(), b"")
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("terraform.tfstate")
+    }
+
+    pub fn record(&self, command: Command) -> PathBuf {
+        self.own.join(command.word())
+    }
+
+    pub fn forget(&self, command: Command) {
+        if let Err(error) = fs::remove_dir_all(self.record(command))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            log::warn!("a record of terraform {} is left behind: {error}", command.word());
+        }
+    }
+
+    /// From the first change on until everything is taken down, something may be out there.
+    pub fn is_touched(&self) -> bool {
+        self.touched().exists()
+    }
+
+    pub fn touch(&self) {
+        if !self.is_touched()
+            && let Err(error) = fs::write(self.touched(), "")
+        {
+            log::error!("a session's mark could not be set: {error}");
+        }
+    }
+
+    pub fn untouch(&self) {
+        let _ = fs::remove_file(self.touched());
+    }
+
+    fn touched(&self) -> PathBuf {
+        self.own.join("touched")
+    }
+
+    fn home(&self) -> PathBuf {
+        self.own.join("home")
+    }
+
+    /// A real file: for one that is missing Terraform warns at each start.
+    fn cli_config(&self) -> PathBuf {
+        self.own.join("terraform.rc")
+    }
+
+    /// Built from nothing: what the service has in its own environment is not for a lab.
+    pub fn environment(
+        &self,
+        search_path: &str,
+        variables: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let path = |path: PathBuf| path.to_string_lossy().into_owned();
+        let mut environment = BTreeMap::from([
+            ("PATH".to_owned(), search_path.to_owned()),
+            ("HOME".to_owned(), path(self.home())),
+            ("TF_IN_AUTOMATION".to_owned(), "1".to_owned()),
+            ("TF_INPUT".to_owned(), "0".to_owned()),
+            ("CHECKPOINT_DISABLE".to_owned(), "1".to_owned()),
+            ("TF_CLI_CONFIG_FILE".to_owned(), path(self.cli_config())),
+        ]);
+        environment.extend(variables.iter().map(|(name, value)| (format!("TF_VAR_{name}"), value.clone())));
+        environment
+    }
+}
