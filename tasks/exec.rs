@@ -1,0 +1,183 @@
+//! `exec`: runs a program of the operator's list.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flow_domain::flows::{Context, Effect, Plan, Policy, Recovery, Stop, TypedTask};
+use flow_domain::flows::{OrStop, Reason};
+use flow_domain::ports::{ChildState, Exit, Limits, Lines, Program};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A program that outlived its service is followed for this long before the engine is heard again.
+const FOLLOW: Duration = Duration::from_millis(400);
+const GRACE: Duration = Duration::from_secs(10);
+
+pub struct Exec;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The program's name on the operator's list.
+    program: String,
+    /// Its arguments, as a list; no shell reads them.
+    #[serde(default)]
+    args: Vec<String>,
+    /// Given to it on standard input.
+    stdin: Option<String>,
+    /// How long it may take, in seconds.
+    #[serde(default = "default_timeout_s")]
+    #[schemars(range(min = 1, max = 86000))]
+    timeout_s: u32,
+}
+
+fn default_timeout_s() -> u32 {
+    300
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Output {
+    /// Always 0: any other code fails the step.
+    exit_code: i32,
+    /// Head and tail of what it wrote, at most 64 KiB.
+    stdout: String,
+    /// Head and tail of what it wrote to standard error, at most 64 KiB.
+    stderr: String,
+}
+
+#[async_trait]
+impl TypedTask for Exec {
+    const NAME: &'static str = "exec";
+    const DESCRIPTION: &'static str = "Runs a program of the operator's list, with arguments and no shell.";
+    const PINS_HOST: bool = true;
+    type Input = Input;
+    type Output = Output;
+
+    /// Nobody knows what a program does when it is run twice.
+    fn effect(&self) -> Effect {
+        Effect::Once
+    }
+
+    /// The input's own timeout is shorter.
+    fn policy(&self) -> Policy {
+        Policy {
+            timeout: Duration::from_secs(86400),
+            grace: GRACE + Duration::from_secs(5),
+            ..Policy::default()
+        }
+    }
+
+    async fn run(&self, ctx: &Context, input: Input) -> Result<Output, Stop> {
+        let program = program(ctx, &input).map_err(clean)?;
+        let exit = ctx.ports.programs.run(program, &Passing(Some(ctx)), &ctx.cancel).await;
+        judge(&input, exit.map_err(unstarted)?)
+    }
+
+    async fn recover(&self, ctx: &Context, input: Input) -> Recovery {
+        let Ok(program) = program(ctx, &input) else { return Recovery::Unknown };
+        match ctx.ports.programs.inspect(&program.record_dir) {
+            ChildState::NeverStarted => Recovery::NeverStarted,
+            ChildState::Lost => Recovery::Unknown,
+            ChildState::Exited(exit) => recovered(judge(&input, exit)),
+            ChildState::Running => {
+                let followed = ctx.ports.programs.run(program, &Passing(None), &ctx.cancel);
+                match tokio::time::timeout(FOLLOW, followed).await {
+                    Err(_) => Recovery::Running,
+                    Ok(Ok(exit)) => recovered(judge(&input, exit)),
+                    Ok(Err(_)) => Recovery::Unknown,
+                }
+            }
+        }
+    }
+
+    async fn plan(&self, _ctx: &Context, input: Input) -> Plan {
+        Plan { summary: format!("Runs {:?} with {} arguments.", input.program, input.args.len()) }
+    }
+}
+
+fn program(ctx: &Context, input: &Input) -> Result<Program, Stop> {
+    let path = ctx.ports.programs.allowed(&input.program)?;
+    if input.args.iter().any(|arg| arg.contains('\0')) {
+        return Err("an argument holds a NUL").fatal_clean("exec.argument_invalid");
+    }
+    // A step may have any name; its folder has one of ours.
+    let step: String = Sha256::digest(&ctx.step).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let env = [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
+    Ok(Program {
+        path,
+        args: input.args.clone(),
+        env: env
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into_iter()
+            .collect::<BTreeMap<_, _>>(),
+        cwd: "work".into(),
+        record_dir: PathBuf::from(ctx.run.to_string()).join(step).join(ctx.attempt.to_string()),
+        stdin: input.stdin.clone().map(String::into_bytes),
+        grace: GRACE,
+        timeout: Duration::from_secs(input.timeout_s.into()),
+        limits: Limits::default(),
+    })
+}
+
+fn judge(input: &Input, exit: Exit) -> Result<Output, Stop> {
+    let name = &input.program;
+    if let Some(exit_code @ 0) = exit.code {
+        return Ok(Output { exit_code, stdout: exit.stdout, stderr: exit.stderr });
+    }
+    if exit.timed_out {
+        return Err(Stop::fail("exec.timed_out", format!("{name} took longer than {} s.", input.timeout_s)));
+    }
+    if exit.cancelled {
+        return Err(Stop::fail("exec.stopped", format!("{name} was stopped.")));
+    }
+    let end = match exit.code {
+        Some(code) => format!("{name} ended with exit code {code}"),
+        None => format!("{name} was ended by signal {}", exit.signal.unwrap_or_default()),
+    };
+    let words = exit.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    Err(Stop::fail("exec.failed", words.map_or(format!("{end}."), |words| format!("{end}: {words}"))))
+}
+
+fn recovered(judged: Result<Output, Stop>) -> Recovery {
+    match judged.map(serde_json::to_value) {
+        Ok(Ok(output)) => Recovery::Finished(output),
+        Ok(Err(error)) => Recovery::Failed(Reason::new("task.output_unreadable", error.to_string())),
+        Err(Stop::Retry { reason, .. } | Stop::Fail(reason) | Stop::FailClean(reason)) => {
+            Recovery::Failed(reason)
+        }
+        Err(Stop::WaitUntil(_)) => Recovery::Unknown,
+    }
+}
+
+/// Nothing was run, so nothing is to be taken back.
+fn clean(stop: Stop) -> Stop {
+    match stop {
+        Stop::Fail(reason) => Stop::FailClean(reason),
+        other => other,
+    }
+}
+
+fn unstarted(error: flow_domain::Error) -> Stop {
+    match error.code {
+        "program.not_started" => clean(error.into()),
+        _ => error.into(),
+    }
+}
+
+/// Passes the program's words on as they come; after a crash they were passed on already.
+struct Passing<'a>(Option<&'a Context>);
+
+impl Lines for Passing<'_> {
+    fn stdout(&self, line: &str) {
+        if let Some(ctx) = self.0 {
+            ctx.line(line);
+        }
+    }
+
+    fn stderr(&self, line: &str) {
+        self.stdout(line);
+    }
+}

@@ -1,0 +1,126 @@
+//! What the tasks of a lab share: the caller's live session, its directory, and Terraform's words as a task's.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_domain::SessionId;
+use flow_domain::flows::OrStop;
+use flow_domain::flows::{Context, Policy, Stop};
+use flow_domain::labs::{Lab, Session, SessionStatus};
+use flow_domain::ports::{TerraformEnd, TerraformJob, TerraformWatch};
+
+/// A cancelled Terraform finishes the machines it is making: longer than any of them takes, since one that is
+/// killed in the middle is lost from the state.
+pub const TERRAFORM_GRACE: Duration = Duration::from_secs(600);
+/// A destroy has no limit of its lab's own: half a machine left standing helps nobody.
+const DESTROY_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// The lab's own timeout ends Terraform long before this one does.
+pub fn terraform_policy() -> Policy {
+    Policy {
+        timeout: Duration::from_secs(7200),
+        backoff: Duration::from_secs(5),
+        // The kill after Terraform's grace takes a moment.
+        grace: TERRAFORM_GRACE + Duration::from_secs(20),
+        ..Policy::default()
+    }
+}
+
+pub fn lab(ctx: &Context, name: &str) -> Result<Arc<Lab>, Stop> {
+    ctx.ports.labs.lab(name).ok_or_else(|| Stop::fail_clean("lab.unknown", "There is no lab of this name."))
+}
+
+/// The caller's live session of this lab; with `wanted`, only if it is that one.
+pub async fn live(ctx: &Context, lab: &str, wanted: Option<SessionId>) -> Result<Option<Session>, Stop> {
+    let session = ctx.ports.sessions.live(ctx.caller.id, lab).await?;
+    Ok(session.filter(|session| wanted.is_none_or(|id| session.id == id)))
+}
+
+pub async fn open(ctx: &Context, lab: &str, wanted: Option<SessionId>) -> Result<Session, Stop> {
+    let none = || Stop::fail_clean("session.none", "You have no open session of this lab.");
+    live(ctx, lab, wanted).await?.ok_or_else(none)
+}
+
+/// The session's directory, made if it is missing, with the lab's files as they were when the session began: later
+/// changes of the lab's folder are for later sessions.
+pub async fn directory(ctx: &Context, lab: &str) -> Result<PathBuf, Stop> {
+    let (dir, _) = ctx.ports.workspaces.create(ctx.caller.id, lab).await?;
+    let mark = own_folder(&dir).fatal("session.directory_unusable")?.join("lab-version");
+    if let (false, Some(lab)) = (mark.exists(), ctx.ports.labs.lab(lab)) {
+        ctx.ports.workspaces.fill(ctx.caller.id, &lab.name, &lab.dir).await?;
+        fs::write(&mark, &lab.version).fatal("session.directory_unusable")?;
+    }
+    Ok(dir)
+}
+
+/// The part of a session's directory that is the service's, not the lab's.
+pub fn own_folder(dir: &Path) -> io::Result<PathBuf> {
+    let own = dir.join(".flow");
+    private_folder(&own)?;
+    Ok(own)
+}
+
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// What Terraform is to work on. The lab declares those of the variables that it uses.
+pub fn job(session: &Session, dir: PathBuf, timeout: Duration) -> TerraformJob {
+    let variables = [
+        ("session", session.id.to_string()),
+        ("learner", session.user.to_string()),
+        ("lab", session.lab.clone()),
+    ];
+    let variables: BTreeMap<_, _> =
+        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    TerraformJob { session: session.id, dir, variables, timeout, grace: TERRAFORM_GRACE }
+}
+
+/// Takes down what Terraform made for the caller's live session; the session, if there was one. Done again, it does
+/// nothing. A session of which something may be left is dirty, and stays open to be finished.
+pub async fn take_down(
+    ctx: &Context,
+    lab: &str,
+    wanted: Option<SessionId>,
+) -> Result<Option<SessionId>, Stop> {
+    let Some(session) = live(ctx, lab, wanted).await? else { return Ok(None) };
+    let sessions = &ctx.ports.sessions;
+    let dir = directory(ctx, lab).await?;
+    sessions.set_status(session.id, SessionStatus::Finishing, None).await?;
+    let job = job(&session, dir, DESTROY_TIMEOUT);
+    match ctx.ports.terraform.destroy(&job, &Reporting(ctx), &ctx.cancel).await {
+        Ok(()) => Ok(Some(session.id)),
+        Err(end) => {
+            sessions.set_status(session.id, SessionStatus::Dirty, None).await?;
+            Err(match end {
+                TerraformEnd::Untouched(why) | TerraformEnd::Failed(why) => {
+                    Stop::retry("terraform.failed", why)
+                }
+                TerraformEnd::Stopped { timed_out: true } => {
+                    Stop::retry("terraform.timed_out", "Terraform took too long to take the lab down.")
+                }
+                TerraformEnd::Stopped { timed_out: false } => {
+                    Stop::fail("terraform.stopped", "Terraform was stopped while it took the lab down.")
+                }
+            })
+        }
+    }
+}
+
+/// Passes on what Terraform reports.
+pub struct Reporting<'a>(pub &'a Context);
+
+impl TerraformWatch for Reporting<'_> {
+    fn progress(&self, percent: u8, message: &str) {
+        self.0.progress(percent, message);
+    }
+
+    fn line(&self, line: &str) {
+        self.0.line(line);
+    }
+}

@@ -1,0 +1,83 @@
+//! `terraform_apply`: makes what a lab needs.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flow_domain::SessionId;
+use flow_domain::flows::{Context, Effect, Plan, Policy, Stop, TypedTask};
+use flow_domain::ports::TerraformEnd;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::lab_session::{Reporting, directory, job, lab, open, take_down, terraform_policy};
+
+pub struct TerraformApply;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The lab's name.
+    lab: String,
+    /// The session this is for; default: the caller's open one. An undo takes down this one and no later one.
+    session: Option<SessionId>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Output {
+    /// The session that everything was made for.
+    session: SessionId,
+    /// Terraform's outputs by name, without the sensitive ones.
+    outputs: Value,
+}
+
+#[async_trait]
+impl TypedTask for TerraformApply {
+    const NAME: &'static str = "terraform_apply";
+    const DESCRIPTION: &'static str =
+        "Makes what a lab's Terraform files describe, for the caller's session.";
+    const UNDOABLE: bool = true;
+    const PINS_HOST: bool = true;
+    type Input = Input;
+    type Output = Output;
+
+    /// An apply brings the world to what the files say, so a second one finds nothing to do. That holds as long as
+    /// there is one at a time and its state is at hand: the port finds an apply that outlived its service by its
+    /// record and follows that one, restores a lost state from its copy before it starts another, and fails rather
+    /// than apply when an apply was killed half-way.
+    fn effect(&self) -> Effect {
+        Effect::Idempotent
+    }
+
+    fn policy(&self) -> Policy {
+        terraform_policy()
+    }
+
+    async fn run(&self, ctx: &Context, input: Input) -> Result<Output, Stop> {
+        let lab = lab(ctx, &input.lab)?;
+        let session = open(ctx, &lab.name, input.session).await?;
+        let dir = directory(ctx, &lab.name).await?;
+        let job = job(&session, dir, Duration::from_secs(lab.apply_timeout_s));
+        match ctx.ports.terraform.apply(&job, &Reporting(ctx), &ctx.cancel).await {
+            Ok(outputs) => Ok(Output { session: session.id, outputs }),
+            Err(TerraformEnd::Untouched(why)) => Err(Stop::fail_clean("terraform.refused", why)),
+            Err(TerraformEnd::Failed(why)) => Err(Stop::fail("terraform.failed", why)),
+            Err(TerraformEnd::Stopped { timed_out: true }) => {
+                let detail = format!("The lab was not ready after {} s.", lab.apply_timeout_s);
+                Err(Stop::fail("terraform.timed_out", detail))
+            }
+            Err(TerraformEnd::Stopped { timed_out: false }) => {
+                Err(Stop::fail("terraform.stopped", "Terraform was stopped before the lab was ready."))
+            }
+        }
+    }
+
+    async fn undo(&self, ctx: &Context, input: Input, _output: Option<Value>) -> Result<(), Stop> {
+        take_down(ctx, &input.lab, input.session).await?;
+        Ok(())
+    }
+
+    async fn plan(&self, _ctx: &Context, input: Input) -> Plan {
+        Plan { summary: format!("Makes what the Terraform files of lab {:?} describe.", input.lab) }
+    }
+}
