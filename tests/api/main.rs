@@ -2,6 +2,7 @@
 
 mod contract;
 mod harness;
+mod labs;
 mod layers;
 mod postgres;
 mod programs;
