@@ -117,6 +117,7 @@ fn assemble(
         },
         works: config.worker.enabled,
         slots: config.worker.slots.get(),
+        leaves_children: !in_container(),
     });
     let store: Arc<dyn FlowStore> = flow_store.clone();
     let flows = Arc::new(Flows::new(engine.clone(), store, Arc::new(catalogue), registry));
@@ -147,6 +148,12 @@ fn assemble(
     };
     let rocket = server::build(&settings, services);
     Ok((Service { config, stores, flow_store, engine, tokens, passwords, readiness }, rocket))
+}
+
+/// Whether everything dies with this service's first process: then children are told to end, and are not left.
+fn in_container() -> bool {
+    let marked = ["/run/.containerenv", "/.dockerenv"].iter().any(|file| Path::new(file).exists());
+    marked || std::process::id() == 1 || std::env::var_os("container").is_some()
 }
 
 /// What tasks may reach, and the version of Terraform if there is one.

@@ -18,8 +18,8 @@ pub struct Input {
 
 #[derive(Serialize, JsonSchema)]
 pub struct Output {
-    /// Absolute path of the directory.
-    path: String,
+    /// The directory below the root of all learners' directories: `USER/LAB`.
+    directory: String,
     /// Whether this step made it; an undo removes it only then.
     created: bool,
 }
@@ -28,18 +28,15 @@ pub struct Output {
 impl TypedTask for CreateDirectory {
     const NAME: &'static str = "create_directory";
     const DESCRIPTION: &'static str = "Makes the caller's directory for a lab, if it is not there.";
+    const PINS_HOST: bool = true;
     const UNDOABLE: bool = true;
     type Input = Input;
     type Output = Output;
 
     async fn run(&self, ctx: &Context, input: Input) -> Result<Output, Stop> {
-        let (path, created) = ctx.ports.workspaces.create(ctx.caller.id, &input.lab).await?;
-        match path.into_os_string().into_string() {
-            Ok(path) => Ok(Output { path, created }),
-            Err(_) => {
-                Err(Stop::fail("workspace.path_not_text", "The directory's path is not readable as text."))
-            }
-        }
+        let (_, created) = ctx.ports.workspaces.create(ctx.caller.id, &input.lab).await?;
+        // Where the root is, is nobody's business but the operator's.
+        Ok(Output { directory: format!("{}/{}", ctx.caller.id, input.lab), created })
     }
 
     /// A step that ended without an output is left alone: nobody knows then whether the directory was there

@@ -3,6 +3,7 @@
 mod contract;
 mod engine;
 mod harness;
+mod labs;
 mod layers;
 mod postgres;
 mod programs;

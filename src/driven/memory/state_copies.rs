@@ -23,9 +23,10 @@ impl StateCopies for MemoryStateCopies {
     async fn keep(&self, session: SessionId, copy: StateCopy) -> Result<bool> {
         let mut copies = lock(&self.copies);
         let kept = copies.entry(session).or_default();
-        if kept.iter().any(|earlier| earlier.lineage == copy.lineage && earlier.serial >= copy.serial) {
+        if kept.iter().any(|earlier| earlier.lineage == copy.lineage && earlier.serial > copy.serial) {
             return Ok(false);
         }
+        kept.retain(|earlier| (&earlier.lineage, earlier.serial) != (&copy.lineage, copy.serial));
         kept.push(copy);
         Ok(true)
     }

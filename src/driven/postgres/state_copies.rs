@@ -19,8 +19,10 @@ const KEEP: &str = "
     select $1::uuid, $2::text, $3::bigint, $4::text, $5::bytea, $6::bytea
     where not exists (
         select from terraform_state as kept
-        where kept.session_id = $1::uuid and kept.lineage = $2::text and kept.serial >= $3::bigint
-    )";
+        where kept.session_id = $1::uuid and kept.lineage = $2::text and kept.serial > $3::bigint
+    )
+    on conflict (session_id, lineage, serial) do update
+    set key_id = excluded.key_id, nonce = excluded.nonce, ciphertext = excluded.ciphertext, kept_at = now()";
 const LATEST: &str = "
     select lineage, serial, key_id, nonce, ciphertext
     from terraform_state where session_id = $1::uuid

@@ -4,4 +4,5 @@ mod app;
 mod cluster;
 mod database;
 
+pub use app::{Answer, TestApp};
 pub use database::TestDb;

@@ -1,0 +1,150 @@
+//! A service with labs, and what its learner's directories look like from inside.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::{Answer, TestApp};
+
+/// Longer than any of these labs takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Bench {
+    pub app: TestApp,
+    token: String,
+    /// The configuration of labs that are not shipped.
+    config: Option<TempDir>,
+}
+
+impl Bench {
+    pub async fn shipped() -> Self {
+        Self::shipped_with(&[]).await
+    }
+
+    pub async fn shipped_with(more: &[(&str, &str)]) -> Self {
+        Self::start(None, more).await
+    }
+
+    /// The shipped flows, and one lab with these files.
+    pub async fn with_lab(name: &str, main_tf: &str, grade: &str) -> Self {
+        let config = tempfile::tempdir().unwrap();
+        let lab = config.path().join("labs").join(name);
+        fs::create_dir_all(&lab).unwrap();
+        let card = "title = \"T\"\nsummary = \"S\"\nminutes = 1\ngrade_timeout_s = 2\n";
+        for (file, text) in
+            [("lab.toml", card), ("main.tf", main_tf), ("tutorial.md", "# T"), ("grade", grade)]
+        {
+            fs::write(lab.join(file), text).unwrap();
+        }
+        fs::set_permissions(lab.join("grade"), fs::Permissions::from_mode(0o755)).unwrap();
+        let flows = config.path().join("flows");
+        fs::create_dir(&flows).unwrap();
+        for entry in
+            fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/flows")).unwrap().flatten()
+        {
+            fs::copy(entry.path(), flows.join(entry.file_name())).unwrap();
+        }
+        Self::start(Some(config), &[]).await
+    }
+
+    async fn start(config: Option<TempDir>, more: &[(&str, &str)]) -> Self {
+        let key = "ab".repeat(32);
+        let mut settings = vec![
+            ("FLOW_STATE_KEY", key.as_str()),
+            ("FLOW_EXEC_ALLOW", "sh=/bin/sh,cat=/bin/cat,gone=/no/such/program"),
+        ];
+        if let Some(config) = &config {
+            settings.push(("FLOW_CONFIG_DIR", config.path().to_str().unwrap()));
+        }
+        settings.extend(more);
+        let app = TestApp::start_with(&settings).await;
+        let token = app.login().await;
+        Self { app, token, config }
+    }
+
+    /// Runs a flow to its end; the run.
+    pub async fn run(&self, flow: &str, input: Value) -> Value {
+        let answer = self.post(flow, input).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    }
+
+    pub async fn post(&self, flow: &str, input: Value) -> Answer {
+        self.app.run_flow(&self.token, &json!(flow), &input).await
+    }
+
+    /// Runs one step of the task `exec`.
+    pub async fn exec(&self, input: Value) -> Value {
+        let flow = json!({"name": "one", "tasks": [{"name": "exec", "input": input}]});
+        self.app.run_flow(&self.token, &flow, &json!({})).await.body
+    }
+
+    /// Starts a flow and does not wait; the run's id.
+    pub async fn begin(&self, flow: Value, input: Value) -> String {
+        let request = self.app.request(Method::POST, "/flow-manager").bearer_auth(&self.token);
+        let body = json!({"flow": flow, "input": input});
+        let answer = Answer::to(request.header("Prefer", "respond-async").json(&body)).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        answer.body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for the run's end; the run.
+    pub async fn end(&self, id: &str) -> Value {
+        let start = Instant::now();
+        loop {
+            let answer = self.app.get(&format!("/flow-manager/runs/{id}"), &self.token).await;
+            if !answer.body["finished_at"].is_null() {
+                return answer.body;
+            }
+            assert!(start.elapsed() < PATIENCE, "it never ended: {}", answer.body);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub async fn cancel(&self, id: &str) {
+        let answer = self.app.post(&format!("/flow-manager/runs/{id}/cancel"), &self.token, &json!({})).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+    }
+
+    /// What the run reported, an event a line.
+    pub async fn events(&self, id: &str) -> String {
+        let answer = self.app.get(&format!("/flow-manager/runs/{id}/events?after=0"), &self.token).await;
+        let events = answer.body["events"].as_array().unwrap_or_else(|| panic!("{}", answer.body));
+        events.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    pub fn output(&self, run: &Value, step: &str) -> Value {
+        let steps = run["tasks"].as_array().unwrap();
+        let found =
+            steps.iter().rev().find(|it| it["name"] == step).unwrap_or_else(|| panic!("no {step}: {run}"));
+        found["output"].clone()
+    }
+
+    /// The one learner's directory of this lab.
+    pub fn directory(&self, lab: &str) -> Option<PathBuf> {
+        let users = fs::read_dir(self.app.state_dir().join("workspaces")).ok()?;
+        users.flatten().map(|user| user.path().join(lab)).find(|dir| dir.is_dir())
+    }
+
+    /// Waits until a file is in the lab's directory.
+    pub async fn appears(&self, lab: &str, file: &str) -> PathBuf {
+        let start = Instant::now();
+        loop {
+            if let Some(path) = self.directory(lab).map(|dir| dir.join(file)).filter(|path| path.exists()) {
+                return path;
+            }
+            assert!(start.elapsed() < PATIENCE, "{file} never came");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        let dir = self.config.as_ref().map_or_else(|| self.app.state_dir(), |dir| dir.path().to_owned());
+        dir.join(name)
+    }
+}

@@ -1,0 +1,48 @@
+//! A service that is killed, and a run that is cancelled, while Terraform works.
+
+use serde_json::json;
+
+use super::bench::Bench;
+
+/// Waits for the file `go`, and counts its starts.
+const WAITS: &str = r#"
+resource "terraform_data" "first" {
+  input = "one"
+  provisioner "local-exec" { command = "echo x >> first.runs" }
+}
+resource "terraform_data" "second" {
+  input = terraform_data.first.output
+  provisioner "local-exec" { command = "echo x >> second.runs; while [ ! -e go ]; do sleep 0.05; done" }
+}
+output "word" { value = terraform_data.second.output }
+"#;
+
+#[tokio::test]
+async fn an_apply_goes_on_through_the_death_of_its_service() {
+    let mut bench = Bench::with_lab("waits", WAITS, "#!/bin/sh\nexit 2\n").await;
+    let id = bench.begin(json!("lab-launch"), json!({"lab": "waits"})).await;
+    let second = bench.appears("waits", "second.runs").await;
+    bench.app.kill_and_restart().await;
+    let dir = second.parent().unwrap();
+    std::fs::write(dir.join("go"), "").unwrap();
+
+    let run = bench.end(&id).await;
+    assert_eq!(run["status"], "succeeded", "{run}");
+    assert_eq!(bench.output(&run, "terraform_apply")["outputs"], json!({"word": "one"}));
+    for file in ["first.runs", "second.runs"] {
+        assert_eq!(std::fs::read_to_string(dir.join(file)).unwrap(), "x\n", "{file}: made once");
+    }
+    let finish = bench.run("lab-finish", json!({"lab": "waits"})).await;
+    assert_eq!(finish["status"], "succeeded", "{finish}");
+}
+
+#[tokio::test]
+async fn a_cancelled_launch_takes_down_what_it_made() {
+    let bench = Bench::with_lab("waits", WAITS, "#!/bin/sh\nexit 2\n").await;
+    let id = bench.begin(json!("lab-launch"), json!({"lab": "waits"})).await;
+    bench.appears("waits", "second.runs").await;
+    bench.cancel(&id).await;
+    let run = bench.end(&id).await;
+    assert_eq!((&run["status"], &run["cause"]), (&json!("cancelled"), &json!("cancel")), "{run}");
+    assert_eq!(bench.directory("waits"), None);
+}
