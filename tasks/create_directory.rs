@@ -71,8 +71,8 @@ mod tests {
         }
     }
 
-    fn path(output: &Value) -> PathBuf {
-        PathBuf::from(output["path"].as_str().expect("a path"))
+    async fn path(test: &TestContext) -> Option<PathBuf> {
+        test.ports.workspaces.find(test.caller.id, "web").await.expect("the root can be read")
     }
 
     #[tokio::test]
@@ -80,12 +80,14 @@ mod tests {
         let test = TestContext::new();
         let output = create(&test).await;
         assert_eq!(output["created"], true);
-        std::fs::write(path(&output).join("main.tf"), "").expect("the directory can be written to");
+        assert_eq!(output["directory"], format!("{}/web", test.caller.id));
+        std::fs::write(path(&test).await.expect("it is there").join("main.tf"), "")
+            .expect("the directory can be written to");
         for _ in 0..2 {
             let known = Some(output.clone());
             let undone = Task::undo(&CreateDirectory, &test.context(), json!({"lab": "web"}), known).await;
             assert_eq!(undone, Outcome::Done(Value::Null));
-            assert!(!path(&output).exists());
+            assert_eq!(path(&test).await, None);
         }
     }
 
@@ -98,7 +100,7 @@ mod tests {
         for known in [Some(output.clone()), None] {
             let undone = Task::undo(&CreateDirectory, &test.context(), json!({"lab": "web"}), known).await;
             assert_eq!(undone, Outcome::Done(Value::Null));
-            assert!(path(&output).is_dir());
+            assert!(path(&test).await.is_some());
         }
     }
 

@@ -151,7 +151,7 @@ impl Engine {
 
     /// Sleeps through a short pause; lets the run go for a longer one.
     async fn pause(&self, run: &mut Run, wake_at: Timestamp, cancel: &CancellationToken) -> Result<(), Halt> {
-        let left = Duration::try_from(wake_at.duration_since(clock::now())).unwrap_or_default();
+        let left = left_until(wake_at);
         let undoing = run.head.status == RunStatus::Undoing;
         if left > SHORT_PAUSE {
             self.save(run, Some(Release::At(wake_at))).await?;
@@ -168,7 +168,7 @@ impl Engine {
     /// Makes a transition durable: with the run's end the run is let go, a long pause lets it go as well.
     async fn settle(&self, run: &mut Run) -> Result<(), Halt> {
         let release = run.head.status.is_final().then_some(Release::Final);
-        let long = run.head.wake_at.filter(|at| at.duration_since(clock::now()).unsigned_abs() > SHORT_PAUSE);
+        let long = run.head.wake_at.filter(|at| left_until(*at) > SHORT_PAUSE);
         match (release, long) {
             (None, Some(wake_at)) => {
                 self.save(run, Some(Release::At(wake_at))).await?;
@@ -210,7 +210,9 @@ impl Engine {
         if stored.head.owner != Some(self.worker.id) || stored.head.epoch != run.head.epoch {
             return false;
         }
-        *run = stored;
+        // What it was given must be known still when its steps are taken back.
+        let given = std::mem::take(&mut run.given);
+        *run = Run { given, ..stored };
         run.refuse(clock::now());
         self.settle(run).await.is_ok()
     }
@@ -230,4 +232,8 @@ impl Engine {
         }
         self.live.close(run, halt.is_none());
     }
+}
+
+fn left_until(at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(clock::now())).unwrap_or_default()
 }

@@ -238,7 +238,7 @@ impl Flows {
     pub async fn why(&self, caller: &Caller, id: RunId) -> Result<Why> {
         let run = self.run(caller, id).await?;
         let standing = self.store.standing(&run).await?;
-        Ok(explain(&run, &standing, clock::now()))
+        Ok(explain(&run, &standing, caller.role, clock::now()))
     }
 
     /// Events after this number, and whether the run has ended with the last of them. Waits up to `at_most` for the
