@@ -2,6 +2,7 @@
 
 mod contract;
 mod engine;
+mod flows;
 mod harness;
 mod labs;
 mod layers;

@@ -134,7 +134,9 @@ impl Engine {
     /// Before each move: the lease is held, the cancel heard, the pause slept through.
     async fn heed(&self, run: &mut Run, cancel: &CancellationToken) -> Result<(), Halt> {
         self.lease.held().await;
-        if let Some(wake_at) = run.head.wake_at {
+        // A cancelled run waits for nothing more; one that is being taken back is out of a cancel's reach.
+        let deaf = run.head.status == RunStatus::Undoing;
+        if let Some(wake_at) = run.head.wake_at.filter(|_| deaf || !cancel.is_cancelled()) {
             self.pause(run, wake_at, cancel).await?;
         }
         if self.stopping.is_cancelled() && !run.head.status.is_final() {

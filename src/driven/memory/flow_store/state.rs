@@ -72,7 +72,7 @@ impl State {
         if let Some(release) = new.release {
             stored.run.head.owner = None;
             stored.claimable_at = match release {
-                Release::At(_) if cancel_requested => Some(Timestamp::now()),
+                Release::At(_) if cancel_requested && new.head.status != RunStatus::Undoing => Some(Timestamp::now()),
                 Release::At(at) => Some(at),
                 Release::Final => None,
             };
@@ -172,6 +172,7 @@ impl State {
         stored.run.head.cancel_requested = true;
         let signal = match stored.run.head.owner {
             Some(_) => Signal::Cancel(run),
+            None if status == RunStatus::Undoing => return (Some(status), Vec::new()),
             None => {
                 stored.claimable_at = Some(Timestamp::now());
                 Signal::Claimable

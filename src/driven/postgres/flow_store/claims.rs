@@ -125,7 +125,7 @@ pub(super) async fn request_cancel(pool: &PgPool, run: RunId) -> Result<Option<R
         "with asked as (
             update flow_run
             set cancel_requested = true,
-                claimable_at = case when owner is null then now() else claimable_at end
+                claimable_at = case when owner is null and status <> 'undoing' then now() else claimable_at end
             where id = $1::uuid and finished_at is null
             returning status, owner
         ), told as (

@@ -30,8 +30,10 @@ with created as (
         takeovers = b.takeovers, cursor = b.cursor, percent = b.percent, status = b.status, cause = b.cause,
         error = b.error::json, finished_at = b.finished_at, wake_at = b.wake_at,
         host = b.host,
-        -- A cancel that came while the run was being let go must not wait for the run's time.
-        claimable_at = case when b.claimable_at is not null and r.cancel_requested then now() else b.claimable_at end
+        -- A cancel that came while the run was being let go must not wait for the run's time; one that came while it
+        -- was being taken back changes nothing.
+        claimable_at = case when b.claimable_at is not null and r.cancel_requested and b.status <> 'undoing'
+                            then now() else b.claimable_at end
     from unnest($13::uuid[], $14::uuid[], $15::bigint[], $16::bigint[], $17::bool[], $18::bigint[], $19::int[],
                 $20::int[], $21::smallint[], $22::text[], $23::text[], $24::text[], $25::timestamptz[],
                 $26::timestamptz[], $27::timestamptz[], $28::text[])
