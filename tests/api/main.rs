@@ -2,6 +2,7 @@
 
 mod contract;
 mod engine;
+mod faults;
 mod flows;
 mod harness;
 mod labs;

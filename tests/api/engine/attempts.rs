@@ -44,7 +44,10 @@ async fn a_step_that_never_succeeds_fails_after_its_attempts(store: Arc<dyn Flow
     let process = Process::start(store, &[busy.clone()]).await;
     let three = json!({"name": "test", "tasks": [{"name": "busy", "attempts": 3}]});
     let run = process.run(three).await;
-    assert_eq!((run.head.status, run.head.cause, code(&run)), (RunStatus::Failed, Some(Cause::Failure), "busy"));
+    assert_eq!(
+        (run.head.status, run.head.cause, code(&run)),
+        (RunStatus::Failed, Some(Cause::Failure), "busy")
+    );
     assert_eq!((run.steps.len(), count(&busy.runs)), (3, 3));
 }
 
@@ -61,11 +64,8 @@ async fn a_failure_for_good_is_not_tried_again(store: Arc<dyn FlowStore>) {
 async fn a_timed_out_attempt_is_stopped_before_its_retry_starts(store: Arc<dyn FlowStore>) {
     let (alive, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (now, peak) = (alive.clone(), most.clone());
-    let policy = Policy {
-        timeout: Duration::from_millis(150),
-        grace: Duration::from_millis(400),
-        ..eager(2)
-    };
+    let policy =
+        Policy { timeout: Duration::from_millis(150), grace: Duration::from_millis(400), ..eager(2) };
     // Goes on for a while after it was told to stop, as a program does that is told by a signal.
     let slow = Script::new("slow").policy(policy).runs(move |context, _| {
         let (now, peak) = (now.clone(), peak.clone());
@@ -118,7 +118,11 @@ async fn a_wait_holds_no_slot(store: Arc<dyn FlowStore>) {
 async fn a_failure_that_a_condition_handles_is_no_failure_of_the_run(store: Arc<dyn FlowStore>) {
     let notes = Notes::default();
     let broken = Script::new("broken").runs(|_, _| async { fail("broken") });
-    let tasks = [broken.made(), Script::new("skipped").noted(&notes).made(), Script::new("else").noted(&notes).made()];
+    let tasks = [
+        broken.made(),
+        Script::new("skipped").noted(&notes).made(),
+        Script::new("else").noted(&notes).made(),
+    ];
     let process = Process::start(store, &tasks).await;
     let conditions = json!({"conditions": [{"name": "c", "source_task": "broken", "outcome": "success",
         "target_task_success": "skipped", "target_task_failure": "else"}]});

@@ -57,20 +57,24 @@ async fn a_flood_of_lines_is_bounded_and_told_of(store: Arc<dyn FlowStore>) {
     assert_eq!(run.head.status, RunStatus::Succeeded);
     let events = process.events(run.id).await;
     let output = events.iter().filter(|event| event.kind == EventKind::Output);
-    let lines: Vec<&str> =
-        output.flat_map(|event| event.data["lines"].as_array().unwrap()).map(|line| line.as_str().unwrap()).collect();
+    let lines: Vec<&str> = output
+        .flat_map(|event| event.data["lines"].as_array().unwrap())
+        .map(|line| line.as_str().unwrap())
+        .collect();
     assert_eq!(lines[0], "line 0");
     assert!(lines.len() < 5000 && lines.iter().all(|line| line.len() <= 4096), "{} lines", lines.len());
-    let left_out = lines.iter().filter_map(|line| line.strip_prefix('(')?.split(' ').next()?.parse::<usize>().ok());
+    let left_out =
+        lines.iter().filter_map(|line| line.strip_prefix('(')?.split(' ').next()?.parse::<usize>().ok());
     let notes = lines.iter().filter(|line| line.ends_with("lines left out)")).count();
     assert_eq!(lines.len() - notes + left_out.sum::<usize>(), 100_001, "every line is kept or counted");
 }
 
 async fn a_task_that_ignores_its_stop_signal_is_dropped_after_its_grace(store: Arc<dyn FlowStore>) {
     let policy = Policy { grace: Duration::from_millis(300), ..eager(1) };
-    let deaf = Script::new("deaf").policy(policy).runs(|_, _| std::future::pending()).undoes(|_, _| async {
-        Outcome::Done(Value::Null)
-    });
+    let deaf = Script::new("deaf")
+        .policy(policy)
+        .runs(|_, _| std::future::pending())
+        .undoes(|_, _| async { Outcome::Done(Value::Null) });
     let deaf = deaf.made();
     let process = Process::start(store, &[deaf.clone()]).await;
     let id = process.begin(flow(&["deaf"])).await;

@@ -18,7 +18,9 @@ use async_trait::async_trait;
 use flow_domain::flows::engine::Setup;
 use flow_domain::flows::secret::Secrets;
 use flow_domain::flows::store::Worker;
-use flow_domain::flows::{Catalogue, Definition, Engine, Event, FlowStore, Flows, Policy, Registry, Run, Task};
+use flow_domain::flows::{
+    Catalogue, Definition, Engine, Event, FlowStore, Flows, Policy, Registry, Run, Task,
+};
 use flow_domain::testing::TestContext;
 use flow_domain::users::{Caller, Role};
 use flow_domain::{Error, Result, RunId, UserId, WorkerId};

@@ -56,9 +56,10 @@ async fn no_form_of_a_secret_is_stored_or_shown() {
             super::retry(&form)
         }
     });
-    let (leaks, broken) = (leaks.made(), Script::new("broken").runs(|_, input| async move {
-        fail(&format!("got {}", input["copy"]))
-    }));
+    let (leaks, broken) = (
+        leaks.made(),
+        Script::new("broken").runs(|_, input| async move { fail(&format!("got {}", input["copy"])) }),
+    );
     let flow = json!({"name": "leaky", "tasks": [
         {"name": "leaks", "input": {"password": "${secret:the/canary}", "plain": 1}},
         {"name": "broken", "input": {"copy": "${tasks.leaks.output}"}}]});

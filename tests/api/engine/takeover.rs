@@ -15,17 +15,15 @@ use tokio::runtime::Runtime;
 use super::{Process, Script, code, count, flow, over_both, pg_store, until, worker};
 use crate::harness::TestDb;
 
-over_both!(
-    three_takeovers_at_one_step_fail_it,
-    what_stops_in_good_order_is_gone_on_with_at_once,
-);
+over_both!(three_takeovers_at_one_step_fail_it, what_stops_in_good_order_is_gone_on_with_at_once,);
 
 /// A process that can be ended as by a kill: nothing of it runs any more, and it says goodbye to nobody.
 struct Doomed(Option<Runtime>);
 
 impl Doomed {
     async fn begin(db: &TestDb, tasks: &[Arc<Script>], flows: Vec<Value>) -> (Self, Vec<RunId>) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (config, tasks) = (db.config.clone(), tasks.to_vec());
         let begun = runtime.spawn(async move {
             let store = Arc::new(super::pg_store_of(&config));
@@ -81,7 +79,8 @@ async fn what_a_dead_process_drove_is_gone_on_with_and_nothing_is_done_twice() {
         }
     });
     let running = running.made();
-    let unknown = hangs_once("unknown").effect(Effect::Once).undoes(|_, _| async { Outcome::Done(Value::Null) });
+    let unknown =
+        hangs_once("unknown").effect(Effect::Once).undoes(|_, _| async { Outcome::Done(Value::Null) });
     let unknown = unknown.made();
     let waits = Script::new("waits").runs(|context, _| async move {
         match context.waited_until {
@@ -126,7 +125,8 @@ async fn what_a_dead_process_drove_is_gone_on_with_and_nothing_is_done_twice() {
     assert_eq!(lost.steps.last().unwrap().status, StepStatus::Unknown);
     let times = [&idempotent, &finished, &never, &failed, &running, &unknown].map(|task| count(&task.runs));
     assert_eq!(times, [2, 1, 2, 1, 1, 1], "a Once step is asked, and run again only if it never started");
-    let asked = [&idempotent, &finished, &never, &failed, &running, &unknown].map(|task| count(&task.recoveries));
+    let asked =
+        [&idempotent, &finished, &never, &failed, &running, &unknown].map(|task| count(&task.recoveries));
     assert_eq!(asked, [0, 1, 1, 1, 3, 1]);
 }
 

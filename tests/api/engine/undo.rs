@@ -103,7 +103,8 @@ async fn an_undo_that_gives_up_is_gone_on_with_by_hand(store: Arc<dyn FlowStore>
     });
     let stuck = stuck.made();
     let broken = Script::new("broken").runs(|_, _| async { fail("broken") }).made();
-    let process = Process::start(store, &[Script::new("a").noted(&notes).made(), stuck.clone(), broken]).await;
+    let process =
+        Process::start(store, &[Script::new("a").noted(&notes).made(), stuck.clone(), broken]).await;
     let run = process.run(flow(&["a", "stuck", "broken"])).await;
     assert_eq!((run.head.status, code(&run)), (RunStatus::UndoFailed, "run.undo_failed"));
     assert_eq!(run.head.error.as_ref().unwrap().step.as_deref(), Some("stuck"));
@@ -140,9 +141,10 @@ async fn a_succeeded_run_is_taken_back_by_hand_once(store: Arc<dyn FlowStore>) {
     let refused = process.flows.undo(&process.caller, run.id).await.unwrap_err();
     assert_eq!(refused.code, "run.not_undoable");
     let kinds = process.kinds(run.id).await;
-    assert_eq!(kinds.iter().filter(|kind| kind.starts_with("run.")).collect::<Vec<_>>(), [
-        &"run.queued", &"run.running", &"run.succeeded", &"run.undoing", &"run.undone"
-    ]);
+    assert_eq!(
+        kinds.iter().filter(|kind| kind.starts_with("run.")).collect::<Vec<_>>(),
+        [&"run.queued", &"run.running", &"run.succeeded", &"run.undoing", &"run.undone"]
+    );
 }
 
 async fn a_step_with_several_attempts_is_undone_once(store: Arc<dyn FlowStore>) {

@@ -11,7 +11,9 @@ use crate::harness::TestApp;
 
 async fn rows_of(app: &TestApp, dataset: &str) -> i64 {
     let client = app.db.pool.client().await.unwrap();
-    client.query_one("select count(*) from dataset_row where dataset = $1", &[&dataset]).await.unwrap().get(0)
+    let rows =
+        "select count(*) from dataset_row r join dataset_part p on p.id = r.part_id where p.dataset = $1";
+    client.query_one(rows, &[&dataset]).await.unwrap().get(0)
 }
 
 #[tokio::test]
@@ -99,6 +101,10 @@ async fn a_run_nobody_can_take_says_why() {
     moon["runs_on"] = json!("moon");
     let path = begin(&app, &token, &moon).await;
     let why = app.get(&format!("{path}/why"), &token).await.body;
-    assert_eq!((&why["blocked_by"]["kind"], &why["blocked_by"]["runs_on"]), (&json!("no_worker"), &json!("moon")), "{why}");
+    assert_eq!(
+        (&why["blocked_by"]["kind"], &why["blocked_by"]["runs_on"]),
+        (&json!("no_worker"), &json!("moon")),
+        "{why}"
+    );
     assert!(why["sentence"].as_str().unwrap().contains("moon"));
 }

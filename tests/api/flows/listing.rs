@@ -55,10 +55,26 @@ async fn flows_and_tasks_are_listed_with_their_schemas() {
     let tasks = app.get("/flow-manager/tasks", &token).await.body;
     let tasks = tasks["data"].as_array().unwrap();
     let names: Vec<&str> = tasks.iter().map(|task| task["name"].as_str().unwrap()).collect();
-    for name in ["auth_check", "create_directory", "exec", "fetch_data", "grade", "http_request", "noop", "process_data",
-        "sleep", "store_data", "terraform_apply", "terraform_destroy"] {
+    for name in [
+        "auth_check",
+        "create_directory",
+        "exec",
+        "fetch_data",
+        "grade",
+        "http_request",
+        "noop",
+        "process_data",
+        "sleep",
+        "store_data",
+        "terraform_apply",
+        "terraform_destroy",
+    ] {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
     assert!(names.is_sorted());
-    assert!(tasks.iter().all(|task| task["input"].is_object() && !task["description"].as_str().unwrap().is_empty()));
+    assert!(
+        tasks
+            .iter()
+            .all(|task| task["input"].is_object() && !task["description"].as_str().unwrap().is_empty())
+    );
 }

@@ -8,8 +8,8 @@ mod watching;
 
 use std::time::Duration;
 
-use flow_domain::users::{Account, Offered, Passwords, Role, User, Users};
 use flow_domain::UserId;
+use flow_domain::users::{Account, Offered, Passwords, Role, User, Users};
 use flow_manager::driven::credentials::BcryptPasswords;
 use flow_manager::driven::postgres::PgUsers;
 use reqwest::{Method, StatusCode};
@@ -58,8 +58,13 @@ pub async fn learner(app: &TestApp, name: &str) -> String {
     let password = "long enough to be one";
     let email = format!("{name}@example.org");
     let hasher = BcryptPasswords::new(4, 2, Duration::from_secs(60)).unwrap();
-    let user =
-        User { id: UserId::new(), email: Some(email.clone()), username: None, name: None, role: Role::Learner };
+    let user = User {
+        id: UserId::new(),
+        email: Some(email.clone()),
+        username: None,
+        name: None,
+        role: Role::Learner,
+    };
     let hash = hasher.hash(&Offered::new(password).unwrap()).await.unwrap();
     let account = Account { user, password_hash: Some(hash), disabled: false };
     assert!(PgUsers::new(app.db.pool.clone()).add(&account).await.unwrap());
@@ -69,10 +74,8 @@ pub async fn learner(app: &TestApp, name: &str) -> String {
 
 /// A flow of these steps: name, task, input.
 pub fn flow(steps: &[(&str, &str, Value)]) -> Value {
-    let tasks: Vec<Value> = steps
-        .iter()
-        .map(|(name, task, input)| json!({"name": name, "task": task, "input": input}))
-        .collect();
+    let tasks: Vec<Value> =
+        steps.iter().map(|(name, task, input)| json!({"name": name, "task": task, "input": input})).collect();
     json!({"name": "test", "tasks": tasks})
 }
 

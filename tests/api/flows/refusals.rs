@@ -34,7 +34,8 @@ async fn who_may_not_is_refused_first() {
     assert_eq!(app.get(RUNS, &bob).await.body["data"], json!([]));
     assert_eq!(app.get(RUNS, &ann).await.body["data"].as_array().unwrap().len(), 1);
     let cards = app.get("/flow-manager/flows", &ann).await.body;
-    let names: Vec<_> = cards["data"].as_array().unwrap().iter().map(|card| card["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        cards["data"].as_array().unwrap().iter().map(|card| card["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"hello") && !names.contains(&"data-report"), "{names:?}");
 }
 
@@ -104,25 +105,35 @@ async fn a_request_that_is_none_is_refused_as_what_it_is() {
     let app = TestApp::start().await;
     let token = app.login().await;
     let raw = async |body: &'static str, kind: &str| {
-        let request = app.request(Method::POST, "/flow-manager").bearer_auth(&token).header("content-type", kind);
+        let request =
+            app.request(Method::POST, "/flow-manager").bearer_auth(&token).header("content-type", kind);
         Answer::to(request.body(body)).await
     };
     raw("{\"flow\": ", "application/json").await.refused(400, "body.not_json");
     raw("{\"flow\": \"hello\"}", "text/plain").await.refused(415, "body.not_json_type");
-    for body in [json!({"flow": 5}), json!({"flow": "hello", "input": []}), json!({"flow": "hello", "more": 1}), json!({})] {
+    for body in [
+        json!({"flow": 5}),
+        json!({"flow": "hello", "input": []}),
+        json!({"flow": "hello", "more": 1}),
+        json!({}),
+    ] {
         app.post("/flow-manager", &token, &body).await.refused(422, "body.invalid");
     }
     let nul = app.post("/flow-manager", &token, &json!({"flow": "hello", "input": {"name": "a\0b"}})).await;
     nul.refused(422, "body.nul");
     assert_eq!(nul.body["errors"][0]["pointer"], "/input/name");
-    let answer = app.post("/flow-manager", &token, &json!({"flow": "hello", "input": {"name": 7, "x": 1}})).await;
+    let answer =
+        app.post("/flow-manager", &token, &json!({"flow": "hello", "input": {"name": 7, "x": 1}})).await;
     answer.refused(422, "flow.input_invalid");
     assert_eq!(faults(&answer).len(), 2, "{}", answer.body);
     for query in ["cursor=x", "limit=0", "limit=1000000", "status=lost", "colour=red", "limit=1&limit=2"] {
         app.get(&format!("{RUNS}?{query}"), &token).await.refused(400, "query.invalid");
     }
     let method = Answer::to(app.request(Method::DELETE, "/flow-manager").bearer_auth(&token)).await;
-    assert_eq!((method.status.as_u16(), method.headers["allow"].to_str().unwrap().contains("POST")), (405, true));
+    assert_eq!(
+        (method.status.as_u16(), method.headers["allow"].to_str().unwrap().contains("POST")),
+        (405, true)
+    );
     assert_eq!(app.get("/flow-manager/nothing", &token).await.status.as_u16(), 404);
 }
 

@@ -14,14 +14,23 @@ async fn the_classic_flow_runs_as_it_stands() {
     let token = app.login().await;
     let body: Value = serde_json::from_str(include_str!("classic-flow.json")).unwrap();
     let answer = start(&app, &token, &body, &[]).await;
-    assert_eq!((answer.status, answer.body["status"].as_str()), (StatusCode::OK, Some("succeeded")), "{}", answer.body);
+    assert_eq!(
+        (answer.status, answer.body["status"].as_str()),
+        (StatusCode::OK, Some("succeeded")),
+        "{}",
+        answer.body
+    );
     let run = &answer.body;
     assert_eq!((run["flow_id"].as_str(), run["percent"].as_u64()), (Some("flow123"), Some(100)));
     let tasks = run["tasks"].as_array().unwrap();
-    let names: Vec<_> = tasks.iter().map(|task| (task["name"].as_str().unwrap(), task["task"].as_str().unwrap())).collect();
+    let names: Vec<_> =
+        tasks.iter().map(|task| (task["name"].as_str().unwrap(), task["task"].as_str().unwrap())).collect();
     assert_eq!(names, [("task1", "fetch_data"), ("task2", "process_data"), ("task3", "store_data")]);
     assert!(tasks.iter().all(|task| task["status"] == "succeeded" && task["attempt"] == 1));
-    assert_eq!(tasks[2]["output"]["stored"].as_u64(), Some(tasks[1]["output"]["rows"].as_array().unwrap().len() as u64));
+    assert_eq!(
+        tasks[2]["output"]["stored"].as_u64(),
+        Some(tasks[1]["output"]["rows"].as_array().unwrap().len() as u64)
+    );
     let sums = &tasks[1]["output"]["rows"];
     assert_eq!(sums[0]["state"], "AZ", "the largest first: {sums}");
     assert_eq!(answer.headers["preference-applied"], "wait=30");
@@ -38,7 +47,8 @@ async fn a_caller_waits_as_long_as_it_prefers() {
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.body["tasks"][1]["output"]["rows"], json!([{"greeting": "hello", "name": "Ann"}]));
 
-    for (prefer, applied) in [("wait=0", "wait=0"), ("respond-async", "respond-async"), ("wait=1", "wait=1")] {
+    for (prefer, applied) in [("wait=0", "wait=0"), ("respond-async", "respond-async"), ("wait=1", "wait=1")]
+    {
         let asked = Instant::now();
         let body = json!({"flow": naps(3.5)});
         let answer = start(&app, &token, &body, &[("Prefer", prefer)]).await;
@@ -53,7 +63,12 @@ async fn a_caller_waits_as_long_as_it_prefers() {
     // A run that has failed is an answer like any other.
     let broken = flow(&[("bad", "process_data", json!({"rows": "${input.rows}"}))]);
     let answer = start(&app, &token, &json!({"flow": broken, "input": {"rows": 7}}), &[]).await;
-    assert_eq!((answer.status, answer.body["status"].as_str()), (StatusCode::OK, Some("failed")), "{}", answer.body);
+    assert_eq!(
+        (answer.status, answer.body["status"].as_str()),
+        (StatusCode::OK, Some("failed")),
+        "{}",
+        answer.body
+    );
     assert_eq!(answer.body["error"]["step"], "bad");
 }
 
@@ -113,7 +128,9 @@ async fn a_request_sent_twice_is_done_once() {
     let same = [("Idempotency-Key", "k-3")];
     let hello = json!({"flow": "hello"});
     let answers = futures_util::future::join_all((0..16).map(|_| start(&app, &token, &hello, &same))).await;
-    assert!(answers.iter().all(|answer| answer.status.is_success() && answer.body["id"] == answers[0].body["id"]));
+    assert!(
+        answers.iter().all(|answer| answer.status.is_success() && answer.body["id"] == answers[0].body["id"])
+    );
 }
 
 #[tokio::test]
@@ -151,5 +168,9 @@ async fn a_crash_loses_no_run() {
     seen(&app, &token, &path, |run| run["status"] == "waiting").await;
     app.kill_and_restart().await;
     let run = ended(&app, &token, &path).await;
-    assert_eq!((run["status"].as_str(), &run["tasks"][0]["attempt"]), (Some("succeeded"), &json!(1)), "{run}");
+    assert_eq!(
+        (run["status"].as_str(), &run["tasks"][0]["attempt"]),
+        (Some("succeeded"), &json!(1)),
+        "{run}"
+    );
 }

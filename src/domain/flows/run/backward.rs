@@ -139,8 +139,7 @@ impl Run {
             Some(at) => self.head.wake_at = Some(at),
             None => {
                 let detail = format!("taking back {name:?} failed: {}", reason.detail);
-                self.head.error =
-                    Some(RunError { code: UNDO_FAILED.to_owned(), detail, step: Some(name) });
+                self.head.error = Some(RunError { code: UNDO_FAILED.to_owned(), detail, step: Some(name) });
                 self.finish(RunStatus::UndoFailed, now);
             }
         }

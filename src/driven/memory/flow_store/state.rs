@@ -72,7 +72,9 @@ impl State {
         if let Some(release) = new.release {
             stored.run.head.owner = None;
             stored.claimable_at = match release {
-                Release::At(_) if cancel_requested && new.head.status != RunStatus::Undoing => Some(Timestamp::now()),
+                Release::At(_) if cancel_requested && new.head.status != RunStatus::Undoing => {
+                    Some(Timestamp::now())
+                }
                 Release::At(at) => Some(at),
                 Release::Final => None,
             };
