@@ -2,6 +2,8 @@
 
 mod contract;
 mod engine;
+mod faults;
+mod flows;
 mod harness;
 mod labs;
 mod layers;

@@ -212,7 +212,8 @@ impl Engine {
         }
         // What it was given must be known still when its steps are taken back.
         let given = std::mem::take(&mut run.given);
-        *run = Run { given, ..stored };
+        *run = stored;
+        run.given = given;
         run.refuse(clock::now());
         self.settle(run).await.is_ok()
     }

@@ -37,7 +37,8 @@ pub enum BlockedBy {
     /// A started step's work lives on a machine none of whose processes is alive.
     Host,
     /// The process that drove it is gone or cannot reach the database; another takes over.
-    LostOwner { heartbeat_age_s: f64 },
+    /// How long ago it was last heard of; none if it said that it stops.
+    LostOwner { heartbeat_age_s: Option<f64> },
 }
 
 /// Says why, from the run and what its store knows.
@@ -73,7 +74,7 @@ fn blocked_by(run: &Run, standing: &Standing) -> Option<BlockedBy> {
         _ => standing
             .heartbeat_age_s
             .filter(|age| run.head.owner.is_some() && *age > LOST_AFTER_S)
-            .map(|heartbeat_age_s| BlockedBy::LostOwner { heartbeat_age_s }),
+            .map(|age| BlockedBy::LostOwner { heartbeat_age_s: Some(age).filter(|age| age.is_finite()) }),
     }
 }
 
@@ -97,7 +98,10 @@ fn sentence(run: &Run, standing: &Standing, blocked_by: Option<&BlockedBy>, now:
         Some(BlockedBy::NoWorker { runs_on: None }) => {
             return "No live process has the tasks that this run needs.".to_owned();
         }
-        Some(BlockedBy::LostOwner { heartbeat_age_s }) => {
+        Some(BlockedBy::LostOwner { heartbeat_age_s: None }) => {
+            return "The process that drove it has stopped; another takes the run over.".to_owned();
+        }
+        Some(BlockedBy::LostOwner { heartbeat_age_s: Some(heartbeat_age_s) }) => {
             return format!(
                 "The process that drove it has not been heard of for {heartbeat_age_s:.0} s: it died, or the database \
                  was away; another takes the run over."

@@ -88,6 +88,7 @@ impl Process {
             worker: worker(tasks),
             works: true,
             slots,
+            leaves_children: false,
         });
         let definitions: Vec<Definition> =
             flows.into_iter().map(|flow| serde_json::from_value(flow).unwrap()).collect();

@@ -75,7 +75,7 @@ impl Cluster {
 }
 
 /// The folder with `initdb` and `postgres`: Debian's, the newest, or one on PATH.
-fn server_programs() -> PathBuf {
+pub fn server_programs() -> PathBuf {
     let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.map(|version| version.unwrap().path().join("bin")).collect())
         .unwrap_or_default();
@@ -92,7 +92,7 @@ fn server_programs() -> PathBuf {
 }
 
 /// Whom to run the server as when root, whom it refuses.
-fn server_user() -> (u32, u32) {
+pub fn server_user() -> (u32, u32) {
     let users = std::fs::read_to_string("/etc/passwd").unwrap();
     let ids = |name: &str| {
         let fields: Vec<&str> = users

@@ -5,4 +5,5 @@ mod cluster;
 mod database;
 
 pub use app::{Answer, TestApp};
+pub use cluster::{server_programs, server_user};
 pub use database::TestDb;

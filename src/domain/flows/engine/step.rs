@@ -33,6 +33,11 @@ impl Engine {
             return self.refuse_start(run, index, raw, reason).await;
         };
         let task = registered.task.clone();
+        // A start that was not written, as it may be repeated, is seen by its takeovers alone.
+        if run.head.takeovers >= MOST_TAKEOVERS {
+            let position = run.start_step(index, raw, task.undoable(), clock::now());
+            return self.blame(run, position).await;
+        }
         let secrets = match self.give(run, &raw).await {
             Ok(secrets) => secrets,
             Err(error) => {
@@ -86,13 +91,7 @@ impl Engine {
         };
         let task = registered.task.clone();
         if run.head.takeovers >= MOST_TAKEOVERS {
-            let detail = format!("{} processes died while this step was under way", run.head.takeovers);
-            run.fail_step(
-                position,
-                Failure::unknown(Reason::new("step.crashes_process", detail)),
-                clock::now(),
-            );
-            return self.settle(run).await;
+            return self.blame(run, position).await;
         }
         let died = step.status == StepStatus::Running;
         run.resume_step(position);
@@ -103,6 +102,14 @@ impl Engine {
             return self.settle(run).await;
         }
         self.perform(run, position, task, cancel).await
+    }
+
+    /// The step ends the processes that run it.
+    async fn blame(&self, run: &mut Run, position: usize) -> Result<(), Halt> {
+        let detail = format!("{} processes died while this step was under way", run.head.takeovers);
+        let reason = Reason::new("step.crashes_process", detail);
+        run.fail_step(position, Failure::unknown(reason), clock::now());
+        self.settle(run).await
     }
 
     async fn perform(
@@ -120,7 +127,13 @@ impl Engine {
                 return self.settle(run).await;
             }
         };
-        let slot = self.slots.acquire().await;
+        let slot = tokio::select! {
+            slot = self.slots.acquire() => slot,
+            () = cancel.cancelled() => {
+                run.fail_step(position, Failure::cancelled(), clock::now());
+                return self.settle(run).await;
+            }
+        };
         let ended = self.attempt(run, position, Call::Run(task.clone(), input), policy, cancel).await?;
         drop(slot);
         let step = &run.steps[position];

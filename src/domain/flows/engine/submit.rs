@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::lease::RENEW_EVERY;
 use super::{Engine, live};
-use crate::Result;
 use crate::clock;
 use crate::flows::run::Run;
 use crate::flows::store::{Created, Idempotency, NewRun};
+use crate::{Kind, Result, RunId};
 
 /// Follows a run that this process drives; closes when the process lets it go.
 pub type Watch = tokio::sync::watch::Receiver<live::Glimpse>;
@@ -38,8 +39,8 @@ impl Engine {
         if claim {
             run.claim(self.worker.id, clock::now());
         }
-        let created = self.store.create(NewRun { run: run.clone(), claim, idempotency }).await?;
-        Ok(self.begin(run, created, claim))
+        let created = self.store.create(NewRun { run: run.clone(), claim, idempotency }).await;
+        Ok(self.begin(run.clone(), self.sure(&run, created)?, claim))
     }
 
     /// Stores a run that takes over the steps of `old`, and starts driving it.
@@ -55,8 +56,36 @@ impl Engine {
             run.claim(self.worker.id, clock::now());
         }
         let new = NewRun { run: run.clone(), claim, idempotency };
-        let created = self.store.supersede(old.id, old.head.version, new).await?;
-        Ok(self.begin(run, created, claim))
+        let created = self.store.supersede(old.id, old.head.version, new).await;
+        Ok(self.begin(run.clone(), self.sure(&run, created)?, claim))
+    }
+
+    /// A store that went away may have kept the run and lost its answer. The caller hears that it failed, but a run
+    /// that was stored under this owner would be driven by nobody: it is looked for once the store is back.
+    fn sure(self: &Arc<Self>, run: &Run, created: Result<Created>) -> Result<Created> {
+        let claimed = run.head.owner.is_some();
+        if claimed && created.as_ref().is_err_and(|error| error.kind == Kind::Unavailable) {
+            let (engine, id) = (self.clone(), run.id);
+            self.drives.spawn(async move {
+                tokio::select! {
+                    () = engine.find(id) => {}
+                    () = engine.stopping.cancelled() => {}
+                }
+            });
+        }
+        created
+    }
+
+    async fn find(self: &Arc<Self>, id: RunId) {
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            self.lease.held().await;
+            match self.store.run(id).await {
+                Ok(Some(run)) if run.head.owner == Some(self.worker.id) => return drop(self.take(run)),
+                Ok(_) => return,
+                Err(_) => {}
+            }
+        }
     }
 
     /// Drives a stored run, if its claim was stored with it.

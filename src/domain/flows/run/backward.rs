@@ -9,6 +9,8 @@ use crate::flows::event::{Event, EventKind};
 use crate::flows::outcome::Reason;
 use crate::flows::step::UndoStatus;
 
+const UNDO_FAILED: &str = "run.undo_failed";
+
 impl Run {
     /// A cancel that finds no attempt under way.
     pub fn cancel(&mut self, now: Timestamp) {
@@ -108,8 +110,19 @@ impl Run {
                 Some(Cause::Cancel) => RunStatus::Cancelled,
                 _ => RunStatus::Undone,
             };
+            if self.head.error.as_ref().is_some_and(|error| error.code == UNDO_FAILED) {
+                self.head.error = self.failure();
+            }
             self.finish(status, now);
         }
+    }
+
+    /// What the run failed of, before its undo did; none if it was cancelled or had succeeded.
+    fn failure(&self) -> Option<RunError> {
+        let failed = self.head.cause.filter(|cause| *cause != Cause::Cancel);
+        let step = failed.and(self.steps.iter().rev().find(|step| step.error.is_some()))?;
+        let Reason { code, detail } = step.error.clone()?;
+        Some(RunError { code, detail, step: Some(step.name.clone()) })
     }
 
     /// The undo failed; it is tried again at `again`, or the run stops here for an operator.
@@ -126,8 +139,7 @@ impl Run {
             Some(at) => self.head.wake_at = Some(at),
             None => {
                 let detail = format!("taking back {name:?} failed: {}", reason.detail);
-                self.head.error =
-                    Some(RunError { code: "run.undo_failed".to_owned(), detail, step: Some(name) });
+                self.head.error = Some(RunError { code: UNDO_FAILED.to_owned(), detail, step: Some(name) });
                 self.finish(RunStatus::UndoFailed, now);
             }
         }

@@ -181,6 +181,7 @@ impl State {
         }
         let signal = match stored.run.head.owner {
             Some(_) => Signal::Cancel(run),
+            None if status == RunStatus::Undoing => return (Some(status), Vec::new()),
             None => {
                 if status != RunStatus::Undoing {
                     stored.claimable_at = Some(Timestamp::now());

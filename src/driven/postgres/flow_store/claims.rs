@@ -139,12 +139,12 @@ pub(super) async fn request_cancel(pool: &PgPool, run: RunId) -> Result<Option<R
             where r.id = q.id and r.finished_at is null
             returning r.status, r.owner, r.concurrency_key, q.ends
         ), told as (
-            select case when ends then flow_hand_over(concurrency_key, $1::uuid)::text
-                        when owner is null then pg_notify('flow_signal', 'claimable')::text
-                        else pg_notify('flow_signal', 'cancel ' || $1::text)::text end
+            select case when ends then (select count(*) from flow_hand_over(concurrency_key, $1::uuid))
+                        when owner is null then (select count(*) from pg_notify('flow_signal', 'claimable'))
+                        else (select count(*) from pg_notify('flow_signal', 'cancel ' || $1::text)) end as told
             from asked
         )
-        select status, (select count(*) from told where told is not null) as told from asked
+        select status, (select sum(told.told) from told) as told from asked
         union all
         select status, 0 from flow_run where id = $1::uuid and finished_at is not null",
         &[&run.0],

@@ -145,7 +145,10 @@ pub(super) async fn events(
 pub(super) async fn standing(pool: &PgPool, run: &Run) -> Result<Standing> {
     let row = pool
         .query_opt(
-            "select w.host, extract(epoch from now() - w.heartbeat_at)::float8 as heartbeat_age_s,
+            "select w.host,
+                    -- A worker that gave its lease back was last heard of at -infinity.
+                    case when isfinite(w.heartbeat_at) then extract(epoch from now() - w.heartbeat_at)::float8
+                         when w.id is not null then 'infinity' end as heartbeat_age_s,
                     k.run_id as key_holder,
                     (select count(*) from flow_run q
                      where q.concurrency_key = r.concurrency_key and q.status = 'queued' and q.ticket < r.ticket) as ahead,

@@ -1,0 +1,106 @@
+//! One of several services over a database.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub struct Service {
+    pub base: String,
+    pub client: reqwest::Client,
+    pub token: String,
+    state: TempDir,
+    process: Child,
+}
+
+impl Service {
+    pub async fn start(database_url: &str) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let log = File::create(state.path().join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flow-manager"));
+        let ours = std::env::vars_os()
+            .map(|(key, _)| key)
+            .filter(|key| key.as_encoded_bytes().starts_with(b"FLOW_"));
+        ours.for_each(|key| {
+            command.env_remove(key);
+        });
+        command
+            .arg("serve")
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("FLOW_DATABASE_URL", database_url)
+            .env("FLOW_SERVER_PORT", port.to_string())
+            .env("FLOW_STATE_DIR", state.path())
+            .env("FLOW_DEMO", "true")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        let process = command.spawn().unwrap();
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        let mut service =
+            Self { base: format!("http://127.0.0.1:{port}"), client, token: String::new(), state, process };
+        service.ready().await;
+        let who = json!({"email": "user3784mail@gmail.com", "password": "aFtg&89M"});
+        let answer = service.client.post(format!("{}/login", service.base)).json(&who).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        service.token = answer["token"].as_str().unwrap().to_owned();
+        service
+    }
+
+    async fn ready(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.answers(StatusCode::OK).await {
+            assert_eq!(self.process.try_wait().unwrap(), None, "{}", self.log());
+            assert!(Instant::now() < deadline, "not ready: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn answers(&self, status: StatusCode) -> bool {
+        let asked = self.client.get(format!("{}/readyz", self.base)).send().await;
+        asked.is_ok_and(|answer| answer.status() == status)
+    }
+
+    /// Starts a flow without waiting; its id if the answer was 2xx. Anything but that or 503 fails the test, and a
+    /// service that is not there is as good as 503.
+    pub async fn begin(&self, flow: &Value) -> Option<String> {
+        let request = self.client.post(format!("{}/flow-manager", self.base)).bearer_auth(&self.token);
+        let sent =
+            request.header("Prefer", "respond-async").json(&json!({"flow": flow})).send().await.ok()?;
+        let status = sent.status();
+        let body: Value = sent.json().await.ok()?;
+        assert!(status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE, "{status} {body}");
+        status.is_success().then(|| body["id"].as_str().unwrap().to_owned())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.state.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let last: Vec<&str> = log.lines().rev().take(30).collect();
+            eprintln!("--- the end of the log of {}", self.base);
+            last.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
