@@ -37,7 +37,5 @@ bench: setup ## Measure a flow of five steps
 	cargo build --locked --release
 	tests/bench
 
-# podman's own format drops HEALTHCHECK.
-images: ## Build the two images with podman
-	BUILDAH_FORMAT=docker podman build --tag flow-manager --file Containerfile .
-	BUILDAH_FORMAT=docker podman build --tag flow-manager-db --file Containerfile.db .
+images: ## Build the two images and run all of docs/containers.md with podman
+	@tests/images

@@ -39,7 +39,7 @@ use database::Database;
 pub use flows_dir::read_catalogue;
 use late_tokens::LateTokens;
 use probes::{DatabaseProbe, TerraformProbe};
-use running::Service;
+use running::{Service, StopSignals};
 use stores::Stores;
 
 /// bcrypt's cost: about a quarter of a second of one core.
@@ -56,12 +56,16 @@ pub fn serve(config: Config) -> Result<(), StartError> {
         0 => cores.max(2),
         workers => workers.into(),
     };
-    let stores = Stores::open(&config)?;
     let failed = |error| StartError::new("The runtime cannot be started.").because(error);
     let runtime = server::runtime(workers).map_err(failed)?;
     let ended = runtime.block_on(async {
+        // Before anything is started, so that a Ctrl-C at any moment stops what was.
+        let stop = StopSignals::listen()?;
+        let settings = config.clone();
+        let stores = tokio::task::spawn_blocking(move || Stores::open(&settings)).await;
+        let stores = stores.map_err(|error| StartError::new("The start was cut short.").because(error))??;
         let (service, rocket) = assemble(config, stores, workers).map_err(StartError::new)?;
-        service.run(rocket).await
+        service.run(rocket, stop).await
     });
     // Threads that hash passwords or wait for a child must not keep a stopped service alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -117,6 +121,7 @@ fn assemble(
         },
         works: config.worker.enabled,
         slots: config.worker.slots.get(),
+        leaves_children: !in_container(),
     });
     let store: Arc<dyn FlowStore> = flow_store.clone();
     let flows = Arc::new(Flows::new(engine.clone(), store, Arc::new(catalogue), registry));
@@ -147,6 +152,12 @@ fn assemble(
     };
     let rocket = server::build(&settings, services);
     Ok((Service { config, stores, flow_store, engine, tokens, passwords, readiness }, rocket))
+}
+
+/// Whether everything dies with this service's first process: then children are told to end, and are not left.
+fn in_container() -> bool {
+    let marked = ["/run/.containerenv", "/.dockerenv"].iter().any(|file| Path::new(file).exists());
+    marked || std::process::id() == 1 || std::env::var_os("container").is_some()
 }
 
 /// What tasks may reach, and the version of Terraform if there is one.

@@ -18,8 +18,8 @@ pub struct Input {
 
 #[derive(Serialize, JsonSchema)]
 pub struct Output {
-    /// Absolute path of the directory.
-    path: String,
+    /// The directory below the root of all learners' directories: `USER/LAB`.
+    directory: String,
     /// Whether this step made it; an undo removes it only then.
     created: bool,
 }
@@ -28,18 +28,15 @@ pub struct Output {
 impl TypedTask for CreateDirectory {
     const NAME: &'static str = "create_directory";
     const DESCRIPTION: &'static str = "Makes the caller's directory for a lab, if it is not there.";
+    const PINS_HOST: bool = true;
     const UNDOABLE: bool = true;
     type Input = Input;
     type Output = Output;
 
     async fn run(&self, ctx: &Context, input: Input) -> Result<Output, Stop> {
-        let (path, created) = ctx.ports.workspaces.create(ctx.caller.id, &input.lab).await?;
-        match path.into_os_string().into_string() {
-            Ok(path) => Ok(Output { path, created }),
-            Err(_) => {
-                Err(Stop::fail("workspace.path_not_text", "The directory's path is not readable as text."))
-            }
-        }
+        let (_, created) = ctx.ports.workspaces.create(ctx.caller.id, &input.lab).await?;
+        // Where the root is, is nobody's business but the operator's.
+        Ok(Output { directory: format!("{}/{}", ctx.caller.id, input.lab), created })
     }
 
     /// A step that ended without an output is left alone: nobody knows then whether the directory was there
@@ -74,8 +71,8 @@ mod tests {
         }
     }
 
-    fn path(output: &Value) -> PathBuf {
-        PathBuf::from(output["path"].as_str().expect("a path"))
+    async fn path(test: &TestContext) -> Option<PathBuf> {
+        test.ports.workspaces.find(test.caller.id, "web").await.expect("the root can be read")
     }
 
     #[tokio::test]
@@ -83,12 +80,14 @@ mod tests {
         let test = TestContext::new();
         let output = create(&test).await;
         assert_eq!(output["created"], true);
-        std::fs::write(path(&output).join("main.tf"), "").expect("the directory can be written to");
+        assert_eq!(output["directory"], format!("{}/web", test.caller.id));
+        std::fs::write(path(&test).await.expect("it is there").join("main.tf"), "")
+            .expect("the directory can be written to");
         for _ in 0..2 {
             let known = Some(output.clone());
             let undone = Task::undo(&CreateDirectory, &test.context(), json!({"lab": "web"}), known).await;
             assert_eq!(undone, Outcome::Done(Value::Null));
-            assert!(!path(&output).exists());
+            assert_eq!(path(&test).await, None);
         }
     }
 
@@ -101,7 +100,7 @@ mod tests {
         for known in [Some(output.clone()), None] {
             let undone = Task::undo(&CreateDirectory, &test.context(), json!({"lab": "web"}), known).await;
             assert_eq!(undone, Outcome::Done(Value::Null));
-            assert!(path(&output).is_dir());
+            assert!(path(&test).await.is_some());
         }
     }
 

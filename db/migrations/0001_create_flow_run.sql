@@ -137,7 +137,8 @@ create function uuid_v7_floor(moment timestamptz) returns uuid language sql immu
     select (lpad(to_hex((extract(epoch from moment) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
 $$;
 
--- Makes the partitions from last week to the one after next; weeks begin on Monday, UTC.
+-- Makes the partitions of this week and the next; weeks begin on Monday, UTC. Every one there is costs each checkpoint
+-- a little. In a week's first hour the last one is made too: a process whose clock is behind may still write to it.
 create function flow_ensure_partitions() returns void language plpgsql as $$
 declare
     week timestamptz;
@@ -146,8 +147,9 @@ declare
 begin
     -- Two services that start at once make each partition once.
     perform pg_advisory_xact_lock(hashtext('flow_ensure_partitions'));
-    for offset_weeks in -1..2 loop
+    for offset_weeks in -1..1 loop
         week := date_trunc('week', now() at time zone 'utc') at time zone 'utc' + offset_weeks * interval '7 days';
+        continue when week + interval '7 days 1 hour' < now();
         foreach parent in array array['flow_run', 'step', 'event'] loop
             name := parent || '_' || to_char(week at time zone 'utc', 'YYYYMMDD');
             if to_regclass(name) is null then

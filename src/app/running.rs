@@ -7,7 +7,7 @@ use std::time::Duration;
 use flow_domain::flows::Engine;
 use flow_domain::users::{Offered, Passwords};
 use rocket::{Build, Rocket};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::late_tokens::LateTokens;
 use super::stores::Stores;
@@ -25,6 +25,36 @@ const CONNECT_EVERY: Duration = Duration::from_millis(500);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(24 * 3600);
 const DEMO_PASSWORD: &str = "aFtg&89M";
 
+/// What asks the service to stop.
+pub(super) struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+#[derive(PartialEq, Eq)]
+enum Stop {
+    /// Ctrl-C: somebody waits for it.
+    Interrupt,
+    /// An orchestrator's, who may wait until a load balancer has heard.
+    Terminate,
+}
+
+impl StopSignals {
+    pub(super) fn listen() -> Result<Self, StartError> {
+        let unheard = |error| StartError::new("Signals cannot be heard.").because(error);
+        let interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+        let terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+        Ok(Self { interrupt, terminate })
+    }
+
+    async fn recv(&mut self) -> Stop {
+        tokio::select! {
+            _ = self.interrupt.recv() => Stop::Interrupt,
+            _ = self.terminate.recv() => Stop::Terminate,
+        }
+    }
+}
+
 pub(super) struct Service {
     pub config: Config,
     pub stores: Stores,
@@ -38,10 +68,7 @@ pub(super) struct Service {
 impl Service {
     /// Serves until a signal says stop. Listens first, so that the port, the health and the signals live while the
     /// database is away.
-    pub(super) async fn run(self, rocket: Rocket<Build>) -> Result<(), StartError> {
-        let unheard = |error| StartError::new("Signals cannot be heard.").because(error);
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+    pub(super) async fn run(self, rocket: Rocket<Build>, mut stop: StopSignals) -> Result<(), StartError> {
         let refused =
             |error: rocket::Error| StartError::new(format!("The server cannot start: {}.", error.kind()));
         let rocket = rocket.ignite().await.map_err(refused)?;
@@ -52,14 +79,16 @@ impl Service {
         let work = tokio::select! {
             started = self.start() => Some(started.map_err(StartError::new)?),
             ended = &mut server => return outcome(ended),
-            _ = interrupt.recv() => None,
-            _ = terminate.recv() => None,
+            _ = stop.recv() => None,
         };
         if let Some(work) = work {
             tokio::select! {
                 ended = &mut server => over = Some(ended),
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => self.drain().await,
+                asked = stop.recv() => {
+                    if asked == Stop::Terminate {
+                        self.drain().await;
+                    }
+                }
             }
             log::info!("stopping");
             self.readiness.set_draining();

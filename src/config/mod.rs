@@ -91,14 +91,11 @@ impl Config {
 
     /// Keys that only make sense together.
     fn contradictions(&self) -> Vec<String> {
+        // A file of secrets needs neither.
+        let vault = self.secrets.url.as_deref().is_some_and(|url| !url.starts_with("file://"));
         let pairs = [
-            ("secrets.url", self.secrets.url.is_some(), "secrets.role_id", self.secrets.role_id.is_some()),
-            (
-                "secrets.url",
-                self.secrets.url.is_some(),
-                "secrets.secret_id",
-                self.secrets.secret_id.is_some(),
-            ),
+            ("secrets.url", vault, "secrets.role_id", self.secrets.role_id.is_some()),
+            ("secrets.url", vault, "secrets.secret_id", self.secrets.secret_id.is_some()),
             ("oidc.issuer", self.oidc.issuer.is_some(), "oidc.client_id", self.oidc.client_id.is_some()),
             ("proxmox.url", self.proxmox.url.is_some(), "proxmox.token", self.proxmox.token.is_some()),
             (

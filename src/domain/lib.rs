@@ -3,6 +3,7 @@
 //! Nothing here knows HTTP or SQL. What the domain needs from outside it names as a port, a trait in
 //! [`ports`] or beside its subject ([`flows::FlowStore`]); the adapters live in the service crate.
 
+pub mod clock;
 pub mod datasets;
 pub mod error;
 pub mod flows;

@@ -1,6 +1,7 @@
 //! Tests of the whole service and of its adapters, in one binary: it links once and shares one PostgreSQL.
 
 mod contract;
+mod engine;
 mod harness;
 mod labs;
 mod layers;

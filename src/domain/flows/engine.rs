@@ -6,8 +6,10 @@
 mod attempt;
 mod lease;
 mod live;
+mod recover;
 mod secrets;
 mod step;
+mod submit;
 mod undo;
 mod work;
 
@@ -21,11 +23,13 @@ use tokio_util::task::TaskTracker;
 
 pub use lease::Lease;
 pub use live::Live;
+pub use submit::{Submitted, Watch};
 
 use super::registry::Registry;
 use super::run::{Next, Run, RunStatus};
 use super::secret::Secrets;
-use super::store::{Ack, Created, FlowStore, Idempotency, NewRun, Release, Worker};
+use super::store::{Ack, FlowStore, Release, Worker};
+use crate::clock;
 use crate::ports::Ports;
 use crate::{Error, Result};
 
@@ -42,6 +46,7 @@ pub struct Engine {
     secrets: Arc<dyn Secrets>,
     worker: Worker,
     works: bool,
+    leaves_children: bool,
     lease: Lease,
     live: Live,
     /// Steps that may be under way at once in this process.
@@ -58,17 +63,6 @@ enum Halt {
     Refused(Error),
 }
 
-/// Follows a run that this process drives; closes when the process lets it go.
-pub type Watch = tokio::sync::watch::Receiver<live::Glimpse>;
-
-/// A run that was handed in.
-pub struct Submitted {
-    pub run: Run,
-    pub created: Created,
-    /// Set when this process drives it.
-    pub watch: Option<Watch>,
-}
-
 /// What a process brings to its engine.
 pub struct Setup {
     pub store: Arc<dyn FlowStore>,
@@ -79,6 +73,8 @@ pub struct Setup {
     /// Drives runs itself; else it only stores them for others.
     pub works: bool,
     pub slots: usize,
+    /// A stop leaves child processes running, for the next start to find; in a container they would die with it.
+    pub leaves_children: bool,
 }
 
 impl Engine {
@@ -90,6 +86,7 @@ impl Engine {
             secrets: setup.secrets,
             worker: setup.worker,
             works: setup.works,
+            leaves_children: setup.leaves_children,
             lease: Lease::default(),
             live: Live::default(),
             slots: Semaphore::new(setup.slots),
@@ -104,47 +101,6 @@ impl Engine {
 
     pub fn lease(&self) -> &Lease {
         &self.lease
-    }
-
-    /// This process can drive the run now, so its first claim rides along with its insert.
-    pub fn takes(&self, run: &Run) -> bool {
-        let label = run.definition.runs_on.as_ref();
-        self.works
-            && !self.stopping.is_cancelled()
-            && label.is_none_or(|label| self.worker.labels.contains(label))
-    }
-
-    /// Stores a new run and, if it can, starts driving it.
-    pub async fn submit(
-        self: &Arc<Self>,
-        mut run: Run,
-        idempotency: Option<Idempotency>,
-    ) -> Result<Submitted> {
-        let claim = self.takes(&run);
-        if claim {
-            run.claim(self.worker.id, Timestamp::now());
-        }
-        let created = self.store.create(NewRun { run: run.clone(), claim, idempotency }).await?;
-        let watch = match created {
-            Created::Stored { claimed: true } => Some(self.take(run.clone())),
-            Created::Stored { claimed: false } if claim => {
-                run.unclaim();
-                None
-            }
-            _ => None,
-        };
-        Ok(Submitted { run, created, watch })
-    }
-
-    /// Drives a run this process owns, in the background.
-    pub fn take(self: &Arc<Self>, run: Run) -> Watch {
-        let engine = self.clone();
-        let (cancel, watch) = self.live.open(run.id);
-        if run.head.cancel_requested {
-            cancel.cancel();
-        }
-        self.drives.spawn(async move { engine.drive(run, cancel).await });
-        watch
     }
 
     async fn drive(&self, mut run: Run, cancel: CancellationToken) {
@@ -178,14 +134,16 @@ impl Engine {
     /// Before each move: the lease is held, the cancel heard, the pause slept through.
     async fn heed(&self, run: &mut Run, cancel: &CancellationToken) -> Result<(), Halt> {
         self.lease.held().await;
-        if let Some(wake_at) = run.head.wake_at {
+        let turns = cancel.is_cancelled() && run.head.status != RunStatus::Undoing;
+        // A cancelled run has nothing to wait for: let go for its pause, it would be claimed again at once.
+        if let Some(wake_at) = run.head.wake_at.filter(|_| !turns) {
             self.pause(run, wake_at, cancel).await?;
         }
         if self.stopping.is_cancelled() && !run.head.status.is_final() {
             return Err(self.park(run).await);
         }
         if cancel.is_cancelled() && !run.head.status.is_final() && run.head.status != RunStatus::Undoing {
-            run.cancel(Timestamp::now());
+            run.cancel(clock::now());
             self.settle(run).await?;
         }
         Ok(())
@@ -193,14 +151,14 @@ impl Engine {
 
     /// Sleeps through a short pause; lets the run go for a longer one.
     async fn pause(&self, run: &mut Run, wake_at: Timestamp, cancel: &CancellationToken) -> Result<(), Halt> {
-        let left = Duration::try_from(wake_at.duration_since(Timestamp::now())).unwrap_or_default();
+        let left = left_until(wake_at);
         let undoing = run.head.status == RunStatus::Undoing;
         if left > SHORT_PAUSE {
             self.save(run, Some(Release::At(wake_at))).await?;
             return Err(Halt::Released);
         }
         tokio::select! {
-            () = tokio::time::sleep(left) => run.wake(Timestamp::now()),
+            () = tokio::time::sleep(left) => run.wake(clock::now()),
             () = cancel.cancelled(), if !undoing => {}
             () = self.stopping.cancelled() => {}
         }
@@ -210,8 +168,7 @@ impl Engine {
     /// Makes a transition durable: with the run's end the run is let go, a long pause lets it go as well.
     async fn settle(&self, run: &mut Run) -> Result<(), Halt> {
         let release = run.head.status.is_final().then_some(Release::Final);
-        let long =
-            run.head.wake_at.filter(|at| at.duration_since(Timestamp::now()).unsigned_abs() > SHORT_PAUSE);
+        let long = run.head.wake_at.filter(|at| left_until(*at) > SHORT_PAUSE);
         match (release, long) {
             (None, Some(wake_at)) => {
                 self.save(run, Some(Release::At(wake_at))).await?;
@@ -238,7 +195,7 @@ impl Engine {
 
     /// Gives a run back in the middle of a step: its next owner resumes it.
     async fn park(&self, run: &mut Run) -> Halt {
-        let at = run.head.wake_at.unwrap_or_else(Timestamp::now);
+        let at = run.head.wake_at.unwrap_or_else(clock::now);
         match self.save(run, Some(Release::At(at))).await {
             Ok(()) => Halt::Released,
             Err(halt) => halt,
@@ -253,8 +210,10 @@ impl Engine {
         if stored.head.owner != Some(self.worker.id) || stored.head.epoch != run.head.epoch {
             return false;
         }
-        *run = stored;
-        run.refuse(Timestamp::now());
+        // What it was given must be known still when its steps are taken back.
+        let given = std::mem::take(&mut run.given);
+        *run = Run { given, ..stored };
+        run.refuse(clock::now());
         self.settle(run).await.is_ok()
     }
 
@@ -273,4 +232,8 @@ impl Engine {
         }
         self.live.close(run, halt.is_none());
     }
+}
+
+fn left_until(at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(clock::now())).unwrap_or_default()
 }

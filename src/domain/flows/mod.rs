@@ -8,6 +8,7 @@ pub mod definition;
 pub mod engine;
 pub mod event;
 pub mod outcome;
+pub mod posted;
 pub mod reference;
 pub mod registry;
 pub mod run;

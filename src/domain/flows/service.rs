@@ -3,19 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jsonschema::Validator;
 use serde_json::Value;
 
 use super::catalogue::{Catalogue, Flow};
-use super::definition::Definition;
-use super::engine::{Engine, Watch};
+use super::engine::{Engine, Submitted, Watch};
 use super::event::Event;
-use super::reference::{Reference, Root, walk};
-use super::registry::{Registry, schema_faults};
+use super::posted::Posted;
+use super::registry::Registry;
 use super::run::{Run, RunStatus, Start};
 use super::store::{Ack, Created, FlowStore, Idempotency, RunFilter};
 use super::why::{Why, explain};
+use crate::clock;
 use crate::users::{Caller, Role};
 use crate::{Error, Fault, Result, RunId};
 
@@ -27,7 +25,7 @@ pub struct Flows {
     store: Arc<dyn FlowStore>,
     catalogue: Arc<Catalogue>,
     registry: Arc<Registry>,
-    definition: Validator,
+    posted: Posted,
 }
 
 /// A run that was asked for.
@@ -45,10 +43,7 @@ impl Flows {
         catalogue: Arc<Catalogue>,
         registry: Arc<Registry>,
     ) -> Self {
-        let schema = Value::from(schemars::schema_for!(Definition));
-        let definition =
-            jsonschema::validator_for(&schema).expect("the schema of a definition is made by our own code");
-        Self { engine, store, catalogue, registry, definition }
+        Self { engine, store, catalogue, registry, posted: Posted::default() }
     }
 
     pub fn catalogue(&self) -> &Catalogue {
@@ -85,7 +80,34 @@ impl Flows {
             input: Arc::new(input),
             parent: None,
         };
-        let submitted = self.engine.submit(Run::new(start, Timestamp::now()), idempotency).await?;
+        self.started(self.engine.submit(Run::new(start, clock::now()), idempotency).await?).await
+    }
+
+    /// Starts an ended run anew from one of its steps, with what still stands of it.
+    pub async fn retry(
+        &self,
+        caller: &Caller,
+        id: RunId,
+        from: Option<&str>,
+        input: Option<Value>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Started> {
+        let old = self.run(caller, id).await?;
+        if let (Some(input), Some(flow)) = (&input, self.catalogue.get(&old.definition.name)) {
+            let faults = flow.input_faults(input);
+            if !faults.is_empty() {
+                return Err(Error::invalid(
+                    "flow.input_invalid",
+                    "The input does not fit this flow.",
+                    faults,
+                ));
+            }
+        }
+        let run = old.retry(from, input, clock::now())?;
+        self.started(self.engine.resubmit(&old, run, idempotency).await?).await
+    }
+
+    async fn started(&self, submitted: Submitted) -> Result<Started> {
         match submitted.created {
             Created::Stored { .. } => {
                 Ok(Started { run: submitted.run, replayed: false, watch: submitted.watch })
@@ -119,32 +141,8 @@ impl Flows {
                 let public = "Only operators may post a definition; name a flow instead.";
                 Err(Error::forbidden("flow.definition_forbidden", public))
             }
-            definition => self.read(definition).map(Arc::new),
+            definition => self.posted.read(definition, &self.registry, &self.catalogue.aliases).map(Arc::new),
         }
-    }
-
-    fn read(&self, definition: Value) -> Result<Flow> {
-        let invalid = |faults| Error::invalid("flow.invalid", "This definition has faults.", faults);
-        let faults = schema_faults(&self.definition, &definition, "/flow", "flow.shape_invalid");
-        if !faults.is_empty() {
-            return Err(invalid(faults));
-        }
-        let definition: Definition = serde_json::from_value(definition)
-            .map_err(|error| invalid(vec![Fault::new("/flow", "flow.shape_invalid", error.to_string())]))?;
-        let files_only =
-            [("schedule", definition.schedule.is_some()), ("on_event", definition.on_event.is_some())];
-        let faults: Vec<Fault> = files_only
-            .into_iter()
-            .filter(|(_, given)| *given)
-            .map(|(field, _)| {
-                Fault::new(format!("/flow/{field}"), "flow.files_only", "may stand in flow files only")
-            })
-            .collect();
-        let faults = [faults, secret_faults(&definition)].concat();
-        if !faults.is_empty() {
-            return Err(invalid(faults));
-        }
-        Flow::new(definition, &self.registry, &self.catalogue.aliases, "/flow").map_err(invalid)
     }
 
     /// Waits until the run is over, but no longer than `at_most` nor than this process, and returns it as it is then.
@@ -221,7 +219,7 @@ impl Flows {
             let public = format!("A run that is {} cannot be undone.", run.head.status.as_str());
             return Err(Error::conflict("run.not_undoable", public));
         }
-        if !run.reopen(Timestamp::now()) {
+        if !run.reopen(clock::now()) {
             return Err(Error::conflict(
                 "run.nothing_to_undo",
                 "No step of this run has anything to take back.",
@@ -240,7 +238,7 @@ impl Flows {
     pub async fn why(&self, caller: &Caller, id: RunId) -> Result<Why> {
         let run = self.run(caller, id).await?;
         let standing = self.store.standing(&run).await?;
-        Ok(explain(&run, &standing, Timestamp::now()))
+        Ok(explain(&run, &standing, caller.role, clock::now()))
     }
 
     /// Events after this number, and whether the run has ended with the last of them. Waits up to `at_most` for the
@@ -281,23 +279,4 @@ impl Flows {
         let run = self.store.run(id).await?;
         run.ok_or_else(|| Error::not_found("run.unknown", "There is no such run."))
     }
-}
-
-/// Whoever may post a definition may not thereby read every secret: only flow files name them.
-fn secret_faults(definition: &Definition) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for (position, step) in definition.tasks.iter().enumerate() {
-        let Some(input) = &step.input else { continue };
-        let mut found = |pointer: &str, reference: &Reference| {
-            if matches!(reference.root, Root::Secret(_)) {
-                faults.push(Fault::new(
-                    pointer,
-                    "reference.secret_forbidden",
-                    "only flow files may name secrets",
-                ));
-            }
-        };
-        walk(input, &format!("/flow/tasks/{position}/input"), &mut found, &mut |_, _| {});
-    }
-    faults
 }

@@ -8,6 +8,7 @@ use super::run::{Run, RunError, RunStatus};
 use super::step::{StepStatus, UndoStatus};
 use super::store::Standing;
 use crate::RunId;
+use crate::users::Role;
 
 /// A process that has not renewed its lease for this long, in seconds, is being replaced.
 const LOST_AFTER_S: f64 = 5.0;
@@ -40,7 +41,7 @@ pub enum BlockedBy {
 }
 
 /// Says why, from the run and what its store knows.
-pub fn explain(run: &Run, standing: &Standing, now: Timestamp) -> Why {
+pub fn explain(run: &Run, standing: &Standing, role: Role, now: Timestamp) -> Why {
     let blocked_by = blocked_by(run, standing);
     let retries = run.steps.last().is_some_and(|step| step.status == StepStatus::Failed) || undo_waits(run);
     Why {
@@ -51,7 +52,7 @@ pub fn explain(run: &Run, standing: &Standing, now: Timestamp) -> Why {
         blocked_by,
         next_retry_at: run.head.wake_at.filter(|_| retries),
         last_error: last_error(run),
-        can_do: can_do(run),
+        can_do: can_do(run, role),
     }
 }
 
@@ -150,8 +151,10 @@ fn sentence(run: &Run, standing: &Standing, blocked_by: Option<&BlockedBy>, now:
 
 fn reason(run: &Run) -> String {
     match &run.head.error {
-        Some(RunError { detail, step: Some(step), .. }) => format!("Step {step:?}: {detail}."),
-        Some(RunError { detail, .. }) => format!("{detail}."),
+        Some(RunError { detail, step: Some(step), .. }) => {
+            format!("Step {step:?}: {}.", detail.trim_end_matches('.'))
+        }
+        Some(RunError { detail, .. }) => format!("{}.", detail.trim_end_matches('.')),
         None => String::new(),
     }
 }
@@ -177,16 +180,18 @@ fn last_error(run: &Run) -> Option<RunError> {
     run.head.error.clone().or_else(|| run.steps.iter().rev().find_map(of_step))
 }
 
-fn can_do(run: &Run) -> Vec<String> {
+fn can_do(run: &Run, role: Role) -> Vec<String> {
     let call = |verb: &str| format!("POST /flow-manager/runs/{}/{verb}", run.id);
     let superseded = run.head.superseded_by.is_some();
+    let undo = || (role >= Role::Operator).then(|| call("undo"));
     match run.head.status {
         RunStatus::Queued | RunStatus::Running | RunStatus::Waiting => vec![call("cancel")],
         RunStatus::Undoing => Vec::new(),
         _ if superseded => Vec::new(),
-        RunStatus::Succeeded => vec![call("undo")],
-        RunStatus::Failed => vec![call("retry"), call("undo")],
-        RunStatus::UndoFailed => vec![call("undo")],
+        RunStatus::Succeeded | RunStatus::Failed => {
+            [Some(call("retry")), undo()].into_iter().flatten().collect()
+        }
+        RunStatus::UndoFailed => undo().into_iter().collect(),
         RunStatus::Cancelled | RunStatus::Undone => vec![call("retry")],
     }
 }

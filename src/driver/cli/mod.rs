@@ -2,6 +2,7 @@
 
 mod banner;
 mod check;
+mod health;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -49,6 +50,8 @@ pub enum Command {
     Migrate,
     /// Show the settings in force, secrets masked, and test each part; nothing is changed
     Check,
+    /// Ask the service that runs here whether it is ready; exit status 0 says yes. For container health checks
+    Health,
     /// Run one program in a session of its own and keep a record of it; the service starts itself this way
     #[command(hide = true)]
     Child { dir: PathBuf },
@@ -82,6 +85,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve => app::serve(config),
         Command::Migrate => app::migrate(config),
         Command::Check => return check::run(&config),
+        Command::Health => return health::run(&config),
         Command::Child { .. } => unreachable!("it was run above, without settings"),
     };
     match done {

@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use flow_domain::flows::run::Run;
-use flow_domain::flows::store::Idempotency;
 use flow_domain::users::Role;
 use rocket::http::{Method, Status};
 use rocket::{State, get, post, routes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::body::JsonBody;
 use super::guards::Learner;
@@ -127,12 +125,7 @@ async fn start(
     query.only(&[])?;
     let StartFlow { flow, input } = body.0;
     let input = Value::Object(input);
-    let idempotency = key.0.map(|key| Idempotency {
-        caller: caller.id,
-        scope: "POST /flow-manager".to_owned(),
-        key,
-        body_sha256: hash(&json!([flow.0, input])),
-    });
+    let idempotency = key.of(&caller, "POST /flow-manager".to_owned(), &json!([flow.0, input]));
     let started = services.flows.start(&caller, flow.0, input, idempotency).await?;
     let wait = Duration::from_secs(prefer.wait_s(DEFAULT_WAIT_S));
     let run = services.flows.wait(started, wait).await?;
@@ -148,10 +141,6 @@ pub(super) fn answer(run: &Run, prefer: Prefer) -> Handled {
         Answer::json(Status::Accepted, &view)?.header("Location", path_of(run.id)).header("Retry-After", "1")
     };
     Ok(answer.header("Preference-Applied", prefer.applied(DEFAULT_WAIT_S)))
-}
-
-fn hash(value: &Value) -> String {
-    Sha256::digest(value.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[get("/flow-manager/flows")]

@@ -1,7 +1,12 @@
 //! The header `Idempotency-Key`: a request sent twice is done once.
 
+use flow_domain::flows::store::Idempotency;
+use flow_domain::users::Caller;
 use flow_domain::{Error, Kind};
 use rocket::request::{FromRequest, Outcome, Request};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::guards::{Refused, refuse};
 
@@ -28,6 +33,14 @@ impl<'r> FromRequest<'r> for IdempotencyKey {
                 ))
             }
         }
+    }
+}
+
+impl IdempotencyKey {
+    /// The key with what it belongs to; `body` is what was asked for.
+    pub(super) fn of(self, caller: &Caller, scope: String, body: &Value) -> Option<Idempotency> {
+        let body_sha256 = Sha256::digest(body.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(Idempotency { caller: caller.id, scope, key: self.0?, body_sha256 })
     }
 }
 

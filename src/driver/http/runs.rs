@@ -13,13 +13,15 @@ use rocket::request::Request;
 use rocket::response::{self, Responder};
 use rocket::{State, get, post, routes};
 use schemars::JsonSchema;
-use serde::Serialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
+use super::body::MaybeJsonBody;
 use super::event_stream::{RunStream, follow};
 use super::guards::{Learner, Operator};
+use super::idempotency::IdempotencyKey;
 use super::query::Query;
-use super::run_view::RunView;
+use super::run_view::{RunView, path_of};
 use super::{Answer, Handled, Operation, Problem, Resource, Services};
 
 const DEFAULT_LIMIT: i64 = 50;
@@ -47,7 +49,7 @@ struct EventList {
 pub(super) fn resource() -> Resource {
     let run = "/flow-manager/runs/{id}";
     Resource {
-        routes: routes![list, one, events, why, cancel, undo],
+        routes: routes![list, one, events, why, cancel, undo, retry],
         operations: vec![
             Operation::new(Method::Get, "/flow-manager/runs", "Runs, newest first")
                 .role(Role::Learner)
@@ -97,6 +99,26 @@ pub(super) fn resource() -> Resource {
                 .answers::<RunView>(202, "It will be, once nothing of it is alive and all is taken back")
                 .problem(404, &["run.unknown"])
                 .problem(409, &["run.over"]),
+            Operation::new(
+                Method::Post,
+                "/flow-manager/runs/{id}/retry",
+                "Start an ended run anew from one of its steps",
+            )
+            .role(Role::Learner)
+            .query("from", "The step's name; where the run failed when left out", json!({"type": "string"}))
+            .takes_header(
+                "Idempotency-Key",
+                "The same key with the same body gives the same run, for 24 hours",
+            )
+            .maybe_body::<RetryRun>()
+            .answers::<RunView>(201, "A new run, linked to the old one")
+            .header("Location", "The new run's address")
+            .problem(404, &["run.unknown"])
+            .problem(
+                409,
+                &["run.superseded", "run.not_retryable", "retry.never_reached", "retry.undone_before"],
+            )
+            .problem(422, &["flow.input_invalid", "idempotency.key_reused"]),
             Operation::new(Method::Post, "/flow-manager/runs/{id}/undo", "Take an ended run back")
                 .role(Role::Operator)
                 .answers::<RunView>(202, "It is being taken back")
@@ -189,4 +211,31 @@ async fn cancel(services: &State<Services>, caller: Learner, id: &str, query: Qu
 async fn undo(services: &State<Services>, caller: Operator, id: &str, query: Query) -> Handled {
     query.only(&[])?;
     Answer::accepted(&RunView::new(&services.flows.undo(&caller, run_id(id)?).await?))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RetryRun {
+    /// In place of the old run's input; affects the first step and what follows.
+    #[serde(default)]
+    input: Option<Map<String, Value>>,
+}
+
+#[post("/flow-manager/runs/<id>/retry", data = "<body>")]
+async fn retry(
+    services: &State<Services>,
+    caller: Learner,
+    id: &str,
+    query: Query,
+    key: IdempotencyKey,
+    body: MaybeJsonBody<RetryRun>,
+) -> Handled {
+    let from = query.only(&["from"])?.text("from");
+    let input = body.0.and_then(|body| body.input).map(Value::Object);
+    let id = run_id(id)?;
+    let scope = format!("POST {}/retry", path_of(id));
+    let idempotency = key.of(&caller, scope, &json!([from, input]));
+    let started = services.flows.retry(&caller, id, from, input, idempotency).await?;
+    let answer = Answer::created(&RunView::new(&started.run))?;
+    Ok(answer.header("Location", path_of(started.run.id)))
 }

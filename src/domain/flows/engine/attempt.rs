@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Engine, Halt};
+use crate::clock;
 use crate::flows::context::{Context, Reporter};
 use crate::flows::outcome::{Outcome, Reason};
 use crate::flows::run::Run;
@@ -32,6 +32,14 @@ const YIELD_WITHIN: Duration = Duration::from_secs(1);
 pub(super) enum Call {
     Run(Arc<dyn Task>, Arc<Value>),
     Undo(Arc<dyn Task>, Arc<Value>, Option<Arc<Value>>),
+}
+
+impl Call {
+    fn task(&self) -> &dyn Task {
+        match self {
+            Call::Run(task, _) | Call::Undo(task, _, _) => task.as_ref(),
+        }
+    }
 }
 
 /// How a call ended.
@@ -57,6 +65,7 @@ impl Engine {
         let reports = Arc::new(Reports { given: run.given.clone(), ..Reports::default() });
         let stop = CancellationToken::new();
         let context = self.context(run, position, stop.clone(), reports.clone());
+        let leave = self.leaves_children && call.task().pins_host();
         let given = run.given.clone();
         let mut call = tokio::spawn(async move {
             let outcome = match call {
@@ -83,6 +92,12 @@ impl Engine {
                 () = reports.due() => self.report(run, position, &reports).await?,
             }
         };
+        if matches!(interrupted, Ended::Parked) && leave {
+            // Dropping the call leaves its child process running; whoever resumes the step finds it again.
+            call.abort();
+            let _ = call.await;
+            return Ok(Ended::Parked);
+        }
         stop.cancel();
         let finished = self.wind_down(run, position, &mut call, policy.grace, &reports).await?;
         Ok(match (interrupted, finished) {
@@ -131,7 +146,7 @@ impl Engine {
         if progress.is_none() && lines.is_empty() {
             return Ok(());
         }
-        let now = Timestamp::now();
+        let now = clock::now();
         if !lines.is_empty() {
             run.report_output(position, &lines, now);
         }

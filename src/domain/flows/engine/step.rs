@@ -4,21 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Call, Ended, Reports, fits};
+use super::attempt::{Call, Ended, fits};
 use super::{Engine, Halt, MOST_TAKEOVERS};
-use crate::flows::outcome::{Outcome, Reason, Recovery};
+use crate::clock;
+use crate::flows::outcome::{Outcome, Reason};
 use crate::flows::reference::{Root, walk};
 use crate::flows::run::{Failure, Run};
-use crate::flows::secret::Given;
 use crate::flows::step::StepStatus;
 use crate::flows::task::{Effect, Policy, Task};
-
-/// A `Once` task that is still going after a take-over is asked again this often.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// Starts the step at this position of the definition.
@@ -64,7 +60,7 @@ impl Engine {
         if run.has_unwritten_output() && (task.effect() == Effect::Once || refers_to_outputs(&raw)) {
             self.save(run, None).await?;
         }
-        let position = run.start_step(index, shown, task.undoable(), Timestamp::now());
+        let position = run.start_step(index, shown, task.undoable(), clock::now());
         run.give(position, secrets);
         if task.pins_host() {
             run.pin(&self.worker.host_id);
@@ -85,7 +81,7 @@ impl Engine {
         let step = &run.steps[position];
         let Some(registered) = self.registry.get(&step.task) else {
             let reason = Reason::new("task.unknown", format!("this process has no task {:?}", step.task));
-            run.fail_step(position, Failure::unknown(reason), Timestamp::now());
+            run.fail_step(position, Failure::unknown(reason), clock::now());
             return self.settle(run).await;
         };
         let task = registered.task.clone();
@@ -94,7 +90,7 @@ impl Engine {
             run.fail_step(
                 position,
                 Failure::unknown(Reason::new("step.crashes_process", detail)),
-                Timestamp::now(),
+                clock::now(),
             );
             return self.settle(run).await;
         }
@@ -120,11 +116,7 @@ impl Engine {
         let input = match self.real_input(run, position).await {
             Ok(input) => input,
             Err(error) => {
-                run.fail_step(
-                    position,
-                    Failure::clean(Reason::new(error.code, error.public)),
-                    Timestamp::now(),
-                );
+                run.fail_step(position, Failure::clean(Reason::new(error.code, error.public)), clock::now());
                 return self.settle(run).await;
             }
         };
@@ -140,7 +132,7 @@ impl Engine {
             step.attempt,
             ended.word()
         );
-        let now = Timestamp::now();
+        let now = clock::now();
         match ended {
             Ended::Outcome(Outcome::Done(output)) if !fits(&output) => {
                 let reason = Reason::new("task.output_too_large", "the task's output is over 1 MiB");
@@ -190,49 +182,12 @@ impl Engine {
         policy: Policy,
         after: Option<Duration>,
     ) {
-        let (attempt, now) = (run.steps[position].attempt, Timestamp::now());
+        let (attempt, now) = (run.steps[position].attempt, clock::now());
         if attempt >= policy.attempts {
             return run.fail_step(position, Failure { reason: clean(failure.reason), ..failure }, now);
         }
         let pause = backoff(policy, attempt).max(after.unwrap_or_default());
         run.retry_step(position, clean(failure.reason), now + pause, now);
-    }
-
-    /// Asks a `Once` task what became of an attempt nobody heard the end of, and records the answer. `true` when it
-    /// never started, so that it may be run.
-    async fn recover(
-        &self,
-        run: &mut Run,
-        position: usize,
-        task: &dyn Task,
-        cancel: &CancellationToken,
-    ) -> Result<bool, Halt> {
-        let context = self.context(run, position, cancel.clone(), Arc::new(Reports::default()));
-        loop {
-            let input = match self.real_input(run, position).await {
-                Ok(input) => Arc::unwrap_or_clone(input),
-                Err(_) => (*run.steps[position].input).clone(),
-            };
-            let answer = scrubbed(&run.given, task.recover(&context, input).await);
-            let now = Timestamp::now();
-            match answer {
-                Recovery::NeverStarted => return Ok(true),
-                Recovery::Finished(output) => run.succeed_step(position, output, now),
-                Recovery::Failed(reason) => run.fail_step(position, Failure::new(clean(reason)), now),
-                Recovery::Unknown => {
-                    let detail = "nobody heard how this step ended, and nobody can say";
-                    run.fail_step(position, Failure::unknown(Reason::new("step.unknown", detail)), now);
-                }
-                Recovery::Running => {
-                    self.lease.held().await;
-                    tokio::select! {
-                        () = tokio::time::sleep(ASK_AGAIN) => continue,
-                        () = self.stopping.cancelled() => return Err(self.park(run).await),
-                    }
-                }
-            }
-            return Ok(false);
-        }
     }
 
     /// The step cannot even start; nothing was changed.
@@ -243,7 +198,7 @@ impl Engine {
         input: Value,
         reason: Reason,
     ) -> Result<(), Halt> {
-        let now = Timestamp::now();
+        let now = clock::now();
         let position = run.start_step(index, input, false, now);
         run.fail_step(position, Failure::clean(reason), now);
         self.settle(run).await
@@ -295,17 +250,6 @@ pub(super) fn backoff(policy: Policy, attempt: u32) -> Duration {
 pub(super) fn clean(mut reason: Reason) -> Reason {
     reason.detail = reason.detail.replace('\0', "\u{fffd}");
     reason
-}
-
-/// What a task recovers is scrubbed like what it returns.
-fn scrubbed(given: &Given, answer: Recovery) -> Recovery {
-    match answer {
-        Recovery::Finished(output) => Recovery::Finished(given.scrub_value(output)),
-        Recovery::Failed(reason) => {
-            Recovery::Failed(Reason { detail: given.scrub(&reason.detail), ..reason })
-        }
-        other => other,
-    }
 }
 
 fn refers_to_outputs(input: &Value) -> bool {

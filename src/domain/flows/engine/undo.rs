@@ -1,11 +1,11 @@
 //! Backward: taking a started step back, as durably as it was done.
 
-use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Call, Ended};
 use super::step::{backoff, clean, policy_of};
 use super::{Engine, Halt, MOST_TAKEOVERS};
+use crate::clock;
 use crate::flows::outcome::{Outcome, Reason};
 use crate::flows::run::Run;
 
@@ -20,18 +20,18 @@ impl Engine {
                 "task.unknown",
                 format!("this process has no task {:?}", run.steps[position].task),
             );
-            run.fail_undo(position, reason, None, Timestamp::now());
+            run.fail_undo(position, reason, None, clock::now());
             return self.settle(run).await;
         };
         let task = registered.task.clone();
         if run.head.takeovers >= MOST_TAKEOVERS {
             let detail =
                 format!("{} processes died while this step was being taken back", run.head.takeovers);
-            run.fail_undo(position, Reason::new("step.crashes_process", detail), None, Timestamp::now());
+            run.fail_undo(position, Reason::new("step.crashes_process", detail), None, clock::now());
             return self.settle(run).await;
         }
         let policy = policy_of(run, position, task.as_ref());
-        run.start_undo(position, Timestamp::now());
+        run.start_undo(position, clock::now());
         self.save(run, None).await?;
 
         let input = self.real_input(run, position).await;
@@ -52,7 +52,7 @@ impl Engine {
         let (reason, after) = match ended {
             Ended::Outcome(Outcome::Done(_)) => {
                 log::info!("run={} step={} task={} undone", run.id, step.name, step.task);
-                run.finish_undo(position, Timestamp::now());
+                run.finish_undo(position, clock::now());
                 return self.settle(run).await;
             }
             Ended::Parked => return Err(self.park(run).await),
@@ -75,7 +75,7 @@ impl Engine {
             step.name,
             step.task
         );
-        let now = Timestamp::now();
+        let now = clock::now();
         let left = attempt < policy.attempts.max(LEAST_ATTEMPTS);
         let again = left.then(|| now + backoff(policy, attempt).max(after.unwrap_or_default()));
         run.fail_undo(position, clean(reason), again, now);

@@ -5,6 +5,8 @@
 
 mod backward;
 mod forward;
+mod reach;
+mod retry;
 mod status;
 
 pub use forward::Failure;
@@ -16,7 +18,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::definition::{Definition, Route};
+use super::definition::Definition;
 use super::event::{Event, EventKind};
 use super::reference::Scope;
 use super::secret::Given;
@@ -213,42 +215,6 @@ impl Run {
     /// The last attempt at the step at this position of the definition.
     pub fn last_attempt(&self, index: usize) -> Option<&Step> {
         self.steps.iter().rev().find(|step| step.index == index)
-    }
-
-    /// Where the step at this position of the definition is, reached or not.
-    pub fn step_status(&self, index: usize) -> StepStatus {
-        match self.last_attempt(index) {
-            // A failed attempt that will be repeated is not the step's end.
-            Some(step) if step.status == StepStatus::Failed && self.head.cursor == Some(index) => {
-                StepStatus::Waiting
-            }
-            Some(step) => step.status,
-            None if self.head.cursor == Some(index) && self.head.status == RunStatus::Running => {
-                StepStatus::Running
-            }
-            None if self.head.cursor.is_some_and(|cursor| self.may_reach(cursor, index)) => {
-                StepStatus::Pending
-            }
-            None => StepStatus::Skipped,
-        }
-    }
-
-    fn may_reach(&self, from: usize, to: usize) -> bool {
-        let mut open = vec![from];
-        let mut seen = BTreeSet::new();
-        while let Some(step) = open.pop() {
-            if step == to {
-                return true;
-            }
-            for succeeded in [true, false] {
-                if let Route::Step(next) = self.definition.route(step, succeeded)
-                    && seen.insert(next)
-                {
-                    open.push(next);
-                }
-            }
-        }
-        false
     }
 
     /// Something changed that is not durable yet.

@@ -1,6 +1,7 @@
 //! The rules of flows, without any I/O.
 
 mod definitions;
+mod retries;
 mod runs;
 
 use std::collections::BTreeMap;

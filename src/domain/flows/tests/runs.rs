@@ -10,7 +10,7 @@ use crate::flows::run::{Cause, Failure, Next, Run, RunStatus, Start};
 use crate::flows::step::{StepStatus, UndoStatus};
 use crate::users::{Caller, Role};
 
-fn run(more: Value) -> Run {
+pub(super) fn run(more: Value) -> Run {
     let step = |name: &str| json!({"name": name, "task": "echo"});
     let mut flow = json!({"name": "f", "tasks": [step("a"), step("b"), step("c")]});
     flow.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -26,27 +26,27 @@ fn run(more: Value) -> Run {
     run
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-fn broken() -> Failure {
+pub(super) fn broken() -> Failure {
     Failure::new(Reason::new("it.broke", "it broke"))
 }
 
-fn succeed(run: &mut Run, undoable: bool) {
+pub(super) fn succeed(run: &mut Run, undoable: bool) {
     let Next::Start(index) = run.next() else { panic!("{:?}", run.next()) };
     let position = run.start_step(index, Value::Null, undoable, now());
     run.succeed_step(position, json!(index), now());
 }
 
-fn fail(run: &mut Run, failure: Failure) {
+pub(super) fn fail(run: &mut Run, failure: Failure) {
     let Next::Start(index) = run.next() else { panic!("{:?}", run.next()) };
     let position = run.start_step(index, Value::Null, true, now());
     run.fail_step(position, failure, now());
 }
 
-fn undone_in_order(run: &mut Run) -> Vec<String> {
+pub(super) fn undone_in_order(run: &mut Run) -> Vec<String> {
     let mut order = Vec::new();
     while let Next::Undo(position) = run.next() {
         run.start_undo(position, now());

@@ -72,7 +72,9 @@ impl State {
         if let Some(release) = new.release {
             stored.run.head.owner = None;
             stored.claimable_at = match release {
-                Release::At(_) if cancel_requested => Some(Timestamp::now()),
+                Release::At(_) if cancel_requested && new.head.status != RunStatus::Undoing => {
+                    Some(Timestamp::now())
+                }
                 Release::At(at) => Some(at),
                 Release::Final => None,
             };
@@ -170,10 +172,19 @@ impl State {
             return (Some(status), Vec::new());
         }
         stored.run.head.cancel_requested = true;
+        if status == RunStatus::Queued && stored.run.head.owner.is_none() && stored.run.parent.is_none() {
+            stored.run.cancel(flow_domain::clock::now());
+            stored.claimable_at = None;
+            let key = stored.run.concurrency_key.clone();
+            let signals = key.map(|key| self.hand_over(&key, run)).unwrap_or_default();
+            return (Some(RunStatus::Cancelled), signals);
+        }
         let signal = match stored.run.head.owner {
             Some(_) => Signal::Cancel(run),
             None => {
-                stored.claimable_at = Some(Timestamp::now());
+                if status != RunStatus::Undoing {
+                    stored.claimable_at = Some(Timestamp::now());
+                }
                 Signal::Claimable
             }
         };

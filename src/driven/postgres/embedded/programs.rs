@@ -130,7 +130,7 @@ fn refusal(configured: Option<&Path>, made_by: Option<u32>, found: &[Programs]) 
         None => "on PATH or in the usual folders".to_owned(),
     };
     let error = StartError::new(format!(
-        "The server programs of {wanted} were not found {place}: install them, say where they are with FLOW_DATABASE_BIN_DIR, or set FLOW_DATABASE_URL."
+        "The server programs of {wanted} were not found {place}: install them, say where they are with FLOW_DATABASE_BIN_DIR, or set FLOW_DATABASE_URL=postgres://USER:PASSWORD@HOST:5432/NAME to use a server elsewhere."
     ));
     if seen.is_empty() { error } else { error.because(format!("found {}", seen.join(", "))) }
 }

@@ -123,16 +123,28 @@ pub(super) async fn request_cancel(pool: &PgPool, run: RunId) -> Result<Option<R
     let rows = query(
         &client,
         "with asked as (
-            update flow_run
-            set cancel_requested = true,
-                claimable_at = case when owner is null then now() else claimable_at end
-            where id = $1::uuid and finished_at is null
-            returning status, owner
+            update flow_run r
+            set cancel_requested = true, version = r.version + q.ends::int, event_seq = r.event_seq + q.ends::int,
+                status = case when q.ends then 'cancelled' else r.status end,
+                cause = case when q.ends then 'cancel' else r.cause end,
+                finished_at = case when q.ends then now() end,
+                cursor = case when not q.ends then r.cursor end,
+                claimable_at = case when q.ends then null
+                                    -- While undoing, its pause is part of the undo.
+                                    when r.owner is null and r.status <> 'undoing' then now()
+                                    else r.claimable_at end
+            -- What nobody has begun ends at once: perhaps nobody could ever take it.
+            from (select id, status = 'queued' and owner is null and parent_id is null as ends
+                  from flow_run where id = $1::uuid for update) q
+            where r.id = q.id and r.finished_at is null
+            returning r.status, r.owner, r.concurrency_key, q.ends
         ), told as (
-            select pg_notify('flow_signal', case when owner is null then 'claimable' else 'cancel ' || $1::text end)
+            select case when ends then flow_hand_over(concurrency_key, $1::uuid)::text
+                        when owner is null then pg_notify('flow_signal', 'claimable')::text
+                        else pg_notify('flow_signal', 'cancel ' || $1::text)::text end
             from asked
         )
-        select status, (select count(*) from told) as told from asked
+        select status, (select count(*) from told where told is not null) as told from asked
         union all
         select status, 0 from flow_run where id = $1::uuid and finished_at is not null",
         &[&run.0],

@@ -184,6 +184,7 @@ fn flows() -> Arc<Flows> {
         worker,
         works: true,
         slots: 8,
+        leaves_children: false,
     };
     Arc::new(Flows::new(Engine::new(setup), store, Arc::default(), registry))
 }

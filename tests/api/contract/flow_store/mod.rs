@@ -36,6 +36,7 @@ async fn suite(store: &dyn FlowStore) {
     ownership::an_abandoned_run_is_taken_over_under_a_new_epoch(store).await;
     ownership::a_process_takes_only_what_it_can_do(store).await;
     ownership::a_pinned_run_is_taken_by_its_machine_alone(store).await;
+    ownership::a_retry_takes_over_the_steps_of_its_old_run_once(store).await;
     ownership::a_cancel_is_told_with_the_next_checkpoint(store).await;
     ownership::a_key_is_held_by_one_run_and_handed_on_in_order(store).await;
     an_idempotency_key_gives_the_same_run(store).await;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use flow_domain::flows::run::{Run, RunStatus};
+use flow_domain::flows::outcome::Reason;
+use flow_domain::flows::run::{Failure, Run, RunStatus};
 use flow_domain::flows::store::{Ack, Created, FlowStore, NewRun, Release, Worker};
 use flow_domain::{RunId, WorkerId};
 use serde_json::json;
@@ -69,6 +70,38 @@ pub async fn a_pinned_run_is_taken_by_its_machine_alone(store: &dyn FlowStore) {
     assert!(!mine(store.claim(&other, 100, None).await.unwrap()));
     let same = Worker { host_id: "machine-a".into(), ..worker() };
     assert!(mine(store.claim(&same, 100, None).await.unwrap()));
+}
+
+pub async fn a_retry_takes_over_the_steps_of_its_old_run_once(store: &dyn FlowStore) {
+    let owner = worker();
+    let mut old = stored(store, run(), owner.id).await;
+    step(&mut old, json!("kept"));
+    let position = old.start_step(1, json!({}), false, now());
+    old.fail_step(position, Failure::new(Reason::new("x", "y")), now());
+    saved(store, &mut old, owner.id, Some(Release::Final)).await;
+    let old = read(store, old.id).await;
+    let mut new = old.retry(None, None, now()).unwrap();
+    new.claim(owner.id, now());
+    let request = |run: &Run| NewRun { run: run.clone(), claim: true, idempotency: None };
+    let created = store.supersede(old.id, old.head.version, request(&new)).await.unwrap();
+    assert!(matches!(created, Created::Stored { claimed: true }));
+    let back = read(store, new.id).await;
+    assert_eq!(
+        (&back.steps, back.parent, back.head.event_seq),
+        (&new.steps, Some(old.id), new.head.event_seq)
+    );
+    assert_eq!(read(store, old.id).await.head.superseded_by, Some(new.id));
+    let again = old.retry(None, None, now()).unwrap();
+    assert_eq!(
+        store.supersede(old.id, old.head.version, request(&again)).await.unwrap_err().code,
+        "run.changed"
+    );
+    assert!(store.run(again.id).await.unwrap().is_none(), "nothing of a refused retry stays");
+    step(&mut new, json!("done"));
+    assert_eq!(saved(store, &mut new, owner.id, Some(Release::Final)).await, STORED);
+    let (events, done) = store.events(new.id, 0, 100).await.unwrap();
+    let numbers: Vec<i64> = events.iter().map(|event| event.number).collect();
+    assert_eq!((numbers, done), ((1..=new.head.event_seq).collect(), true));
 }
 
 pub async fn a_cancel_is_told_with_the_next_checkpoint(store: &dyn FlowStore) {

@@ -40,7 +40,7 @@ impl Connection {
         let (client, connection) = config.connect(NoTls).await.map_err(error::from)?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                log::warn!("the checkpoint connection ended: {}", error::describe(&error));
+                log::info!("the checkpoint connection ended: {}", error::describe(&error));
             }
         });
         client.batch_execute(SETTINGS).await.map_err(error::from)?;

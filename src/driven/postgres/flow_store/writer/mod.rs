@@ -1,17 +1,19 @@
 //! The group commit: whatever waits to be written goes out in one statement and one commit.
 //!
-//! One task owns the connection. While a batch is on its way the next one gathers; when nothing is on its way a
-//! lone write leaves at once. So the size of a batch follows the load and nobody waits for company.
+//! While batches are on their way the next one gathers; when a connection is free a lone write leaves at once. So the
+//! size of a batch follows the load and nobody waits for company. A run has one write on its way at most, so batches
+//! on different connections never touch the same rows.
 
 mod batch;
 mod statement;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flow_domain::flows::run::Run;
 use flow_domain::flows::store::{Ack, Checkpoint};
 use flow_domain::{Error, Result};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_postgres::Config;
 
 use batch::{Connection, Failed};
@@ -20,6 +22,8 @@ use batch::{Connection, Failed};
 const MOST_WRITES: usize = 256;
 /// Writes that may wait before those who bring more wait too.
 const MOST_WAITING: usize = 4096;
+/// Batches that may be on their way at once: while one waits for the disk, another keeps the server's cores busy.
+const CONNECTIONS: usize = 2;
 /// Between attempts to reach a database that is away.
 const RECONNECT_EVERY: Duration = Duration::from_millis(200);
 
@@ -36,7 +40,10 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(config: Config) -> Self {
         let (queue, waiting) = mpsc::channel(MOST_WAITING);
-        tokio::spawn(write(config, waiting));
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..CONNECTIONS {
+            tokio::spawn(write(config.clone(), waiting.clone()));
+        }
         Self { queue }
     }
 
@@ -59,10 +66,10 @@ impl Writer {
     }
 }
 
-async fn write(config: Config, mut waiting: mpsc::Receiver<Write>) {
+async fn write(config: Config, waiting: Arc<Mutex<mpsc::Receiver<Write>>>) {
     let mut connection = None;
     let mut writes = Vec::with_capacity(MOST_WRITES);
-    while waiting.recv_many(&mut writes, MOST_WRITES).await > 0 {
+    while gather(&waiting, &mut writes).await {
         // Rows are locked in the order of their ids, so that two processes cannot wait for each other.
         writes.sort_unstable_by_key(Write::run);
         let mut groups = vec![std::mem::take(&mut writes)];
@@ -70,6 +77,11 @@ async fn write(config: Config, mut waiting: mpsc::Receiver<Write>) {
             groups.extend(write_group(&config, &mut connection, group).await);
         }
     }
+}
+
+/// Takes all that waits; `false` when nobody will bring anything any more.
+async fn gather(waiting: &Mutex<mpsc::Receiver<Write>>, writes: &mut Vec<Write>) -> bool {
+    waiting.lock().await.recv_many(writes, MOST_WRITES).await > 0
 }
 
 /// Writes a group, or answers into what smaller groups it must be split.

@@ -31,13 +31,16 @@ with created as (
         error = b.error::json, finished_at = b.finished_at, wake_at = b.wake_at,
         host = b.host,
         -- A cancel that came while the run was being let go must not wait for the run's time.
-        claimable_at = case when b.claimable_at is not null and r.cancel_requested then now() else b.claimable_at end
+        claimable_at = case when b.claimable_at is not null and r.cancel_requested and b.status <> 'undoing'
+                            then now() else b.claimable_at end
     from unnest($13::uuid[], $14::uuid[], $15::bigint[], $16::bigint[], $17::bool[], $18::bigint[], $19::int[],
                 $20::int[], $21::smallint[], $22::text[], $23::text[], $24::text[], $25::timestamptz[],
                 $26::timestamptz[], $27::timestamptz[], $28::text[])
         as b(id, owner, epoch, version, released, event_seq, takeovers, cursor, percent, status, cause, error,
              finished_at, wake_at, claimable_at, host)
     where r.id = b.id and r.owner = b.owner and r.epoch = b.epoch and r.version = b.version
+      -- Says which partitions can be meant before the statement opens any.
+      and r.id between $56::uuid and $57::uuid
     returning r.id, r.cancel_requested
 ), stepped as (
     insert into step (run_id, seq, position, attempt, status, undo_status, undoable, undo_attempt, started_event,
@@ -117,6 +120,8 @@ pub(super) struct Arrays {
     stepped: Stepped,
     told: Told,
     keys: Vec<(String, RunId)>,
+    lowest: Uuid,
+    highest: Uuid,
 }
 
 impl Arrays {
@@ -128,15 +133,19 @@ impl Arrays {
                 Write::Checkpoint { checkpoint, .. } => arrays.push(checkpoint),
             }
         }
+        arrays.lowest = arrays.moved.id.iter().min().copied().unwrap_or_default();
+        arrays.highest = arrays.moved.id.iter().max().copied().unwrap_or_default();
         arrays
     }
 
     pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
-        let mut parameters = Vec::with_capacity(55);
+        let mut parameters = Vec::with_capacity(57);
         self.created.push_to(&mut parameters);
         self.moved.push_to(&mut parameters);
         self.stepped.push_to(&mut parameters);
         self.told.push_to(&mut parameters);
+        parameters.push(&self.lowest);
+        parameters.push(&self.highest);
         parameters
     }
 

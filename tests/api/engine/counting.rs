@@ -1,0 +1,87 @@
+//! A store that counts checkpoints and what they carry.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flow_domain::flows::definition::Definition;
+use flow_domain::flows::event::Event;
+use flow_domain::flows::run::{Run, RunStatus};
+use flow_domain::flows::store::{
+    Ack, Checkpoint, Created, FlowStore, NewRun, RunFilter, Signal, Standing, Worker,
+};
+use flow_domain::{Result, RunId, WorkerId};
+use flow_manager::driven::memory::MemoryFlowStore;
+
+#[derive(Default)]
+pub struct CountingStore {
+    inner: MemoryFlowStore,
+    /// The step names of each checkpoint.
+    pub written: Mutex<Vec<Vec<String>>>,
+}
+
+#[async_trait]
+impl FlowStore for CountingStore {
+    async fn create(&self, new: NewRun) -> Result<Created> {
+        self.inner.create(new).await
+    }
+
+    async fn checkpoint(&self, checkpoint: Checkpoint) -> Result<Ack> {
+        let names = checkpoint.steps.iter().map(|step| step.name.clone()).collect();
+        self.written.lock().unwrap().push(names);
+        self.inner.checkpoint(checkpoint).await
+    }
+
+    async fn renew(&self, worker: &Worker) -> Result<()> {
+        self.inner.renew(worker).await
+    }
+
+    async fn retire(&self, worker: WorkerId) -> Result<()> {
+        self.inner.retire(worker).await
+    }
+
+    async fn claim(&self, worker: &Worker, limit: usize, abandoned: Option<Duration>) -> Result<Vec<Run>> {
+        self.inner.claim(worker, limit, abandoned).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Duration>> {
+        self.inner.next_due().await
+    }
+
+    async fn signal(&self) -> Signal {
+        self.inner.signal().await
+    }
+
+    async fn request_cancel(&self, run: RunId) -> Result<Option<RunStatus>> {
+        self.inner.request_cancel(run).await
+    }
+
+    async fn reopen(&self, checkpoint: Checkpoint) -> Result<Ack> {
+        self.inner.reopen(checkpoint).await
+    }
+
+    async fn supersede(&self, old: RunId, old_version: i64, new: NewRun) -> Result<Created> {
+        self.inner.supersede(old, old_version, new).await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<Run>> {
+        self.inner.run(id).await
+    }
+
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
+        self.inner.runs(filter).await
+    }
+
+    async fn events(&self, run: RunId, after: i64, limit: usize) -> Result<(Vec<Event>, bool)> {
+        self.inner.events(run, after, limit).await
+    }
+
+    async fn standing(&self, run: &Run) -> Result<Standing> {
+        self.inner.standing(run).await
+    }
+
+    async fn definition(&self, hash: &str) -> Result<Option<Arc<Definition>>> {
+        self.inner.definition(hash).await
+    }
+}
