@@ -92,6 +92,19 @@ async fn until(mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// A program of a test that failed half-way is not left running.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let identity = read(&self.record().join("pid.json"));
+        if let (true, Ok(identity)) =
+            (std::thread::panicking(), serde_json::from_str::<serde_json::Value>(&identity))
+        {
+            let group = format!("-{}", identity["pid"]);
+            let _ = std::process::Command::new("kill").args(["-9", "--", &group]).status();
+        }
+    }
+}
+
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
@@ -305,6 +318,25 @@ async fn a_start_that_was_prepared_and_not_made_is_called_off() {
     // And the same record may be used for a new start.
     assert_eq!(bench.run(bench.script("touch ran")).await.unwrap().code, Some(0));
     assert!(bench.path("ran").exists());
+}
+
+#[tokio::test]
+async fn a_starter_whose_wrapper_is_dead_starts_nothing() {
+    let bench = Bench::new();
+    let broken = ChildPrograms::new(ProcessOptions {
+        executable: "/bin/true".into(),
+        records: bench.path("records"),
+        allowed: BTreeMap::new(),
+    });
+    let program = bench.script("touch ran");
+    broken.run(program, &Heard::default(), &CancellationToken::new()).await.unwrap_err();
+    std::fs::write(bench.record().join("begun"), "").unwrap();
+    // Its parent is this test, and not the wrapper it was started by.
+    let mut starter = std::process::Command::new(env!("CARGO_BIN_EXE_flow-manager"));
+    starter.arg("child").arg(bench.record()).env("FLOW_CHILD_WRAPPER", "1");
+    assert!(starter.status().unwrap().success());
+    assert_eq!(bench.programs.inspect(Path::new("run/step/1")), ChildState::Lost);
+    assert!(!bench.path("ran").exists() && !bench.record().join("spec.json").exists());
 }
 
 #[tokio::test]

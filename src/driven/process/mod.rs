@@ -1,6 +1,6 @@
 //! Programs as child processes that outlive the service: adapter of the port `Programs`.
 //!
-//! The service starts its own executable again as `child DIR`, the [`wrapper`], and reads what happens from files in
+//! The service starts its own executable again as `child DIR`, the wrapper, and reads what happens from files in
 //! that directory. Standard output is a file and not a pipe: a pipe whose reader is gone would kill the program, and
 //! a full one would stop it.
 
@@ -155,9 +155,14 @@ pub fn inspect(record_dir: &Path) -> ChildState {
     }
 }
 
+/// `false` when somebody is about to start it after all.
 fn call_off(record: &Record) -> std::io::Result<bool> {
+    // It could not be started, and will not be.
+    if record.ending()?.is_some() {
+        return Ok(true);
+    }
     let Some(_lock) = record.try_lock()? else { return Ok(false) };
-    if record.begun() && record.ending()?.is_none() {
+    if record.begun() {
         return Ok(false);
     }
     record.forget_spec()?;

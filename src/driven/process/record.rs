@@ -3,12 +3,12 @@
 //! | file | written by | says |
 //! | --- | --- | --- |
 //! | `lock` | held by the wrapper for its life | somebody watches the program |
-//! | `spec.json`, `stdin` | service, taken away by the wrapper | what to start; may hold secrets |
+//! | `spec.json`, `stdin` | service, taken away by the starter | what to start; may hold secrets |
 //! | `begun` | wrapper, just before the start | from here on nobody may start it again |
-//! | `pid.json` | wrapper, just after the start | who it is |
+//! | `pid.json` | starter, just before it becomes the program | who it is |
 //! | `stop.json` | service, just before the signal | it was told to stop, when and why |
 //! | `stdout`, `stderr` | the program | its output |
-//! | `exit.json` | wrapper, when nothing of its group is left | how it ended |
+//! | `exit.json` | wrapper, when nothing of its group is left; starter, when it cannot start it | how it ended |
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -1,30 +1,40 @@
-//! `flow-manager child DIR`: a process between the service and a program, in a session of its own.
+//! `flow-manager child DIR`: two processes between the service and a program, in a session of their own.
 //!
-//! It outlives the service, so that somebody hears how the program ended. It holds the record's lock for as long as
-//! it lives, and it speaks only through the record's files.
+//! The *wrapper* outlives the service, so that somebody hears how the program ended. It holds the record's lock for
+//! as long as it lives, and it speaks only through the record's files. The *starter* is its child: it writes down who
+//! it is and then becomes the program, with the same pid and start time. So there is no moment at which the program
+//! runs and nobody could find it.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use flow_domain::ports::Limits;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, getsid, kill_process_group,
-    setrlimit, setsid, umask, waitid, waitpgid,
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, getppid, getsid,
+    kill_process_group, setrlimit, setsid, umask, waitid, waitpgid,
 };
 
 use super::identity::identify;
-use super::record::{Ending, Record, Spec};
+use super::record::{Ending, Record};
+
+/// Holds the wrapper's pid in the starter's environment, which ends with it.
+const WRAPPER: &str = "FLOW_CHILD_WRAPPER";
 
 /// Runs the program that the record in `dir` asks for; the wrapper's own exit code. All that matters is in the
 /// record: nobody reads this code.
 pub fn child_main(dir: &Path) -> i32 {
-    match supervise(&Record::at(dir)) {
+    let record = Record::at(dir);
+    let done = match std::env::var(WRAPPER) {
+        Ok(wrapper) => become_program(&record, &wrapper).or_else(|error| not_started(&record, &error)),
+        Err(_) => supervise(&record),
+    };
+    match done {
         Ok(()) => 0,
         Err(_) => 70,
     }
@@ -42,24 +52,24 @@ fn supervise(record: &Record) -> io::Result<()> {
     }
     adopt_orphans();
     record.begin()?;
-    let started = limit(spec.limits).and_then(|()| start(record, &spec));
-    record.forget_spec()?;
-    match started {
+    match start(record, spec.stdin) {
         Ok(child) => watch(record, child),
         Err(error) => {
-            record.set_ending(&Ending { code: None, signal: None, not_started: Some(error.to_string()) })
+            record.forget_spec()?;
+            not_started(record, &error)
         }
     }
 }
 
-fn start(record: &Record, spec: &Spec) -> io::Result<Child> {
+/// Starts the starter, with the program's own input, output and group.
+fn start(record: &Record, stdin: bool) -> io::Result<Child> {
     let output = |path: &Path| OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    let stdin = if spec.stdin { Stdio::from(File::open(record.stdin())?) } else { Stdio::null() };
-    Command::new(&spec.path)
-        .args(&spec.args)
+    let stdin = if stdin { Stdio::from(File::open(record.stdin())?) } else { Stdio::null() };
+    Command::new(this_program()?)
+        .arg("child")
+        .arg(record.dir())
         .env_clear()
-        .envs(&spec.env)
-        .current_dir(&spec.cwd)
+        .env(WRAPPER, getpid().to_string())
         .stdin(stdin)
         .stdout(output(&record.stdout())?)
         .stderr(output(&record.stderr())?)
@@ -67,19 +77,50 @@ fn start(record: &Record, spec: &Spec) -> io::Result<Child> {
         .spawn()
 }
 
-fn watch(record: &Record, mut child: Child) -> io::Result<()> {
-    let pid = Pid::from_child(&child);
+/// The starter: tells who it is, then becomes the program. It returns only when it cannot.
+fn become_program(record: &Record, wrapper: &str) -> io::Result<()> {
+    let spec = record.spec()?.ok_or(io::ErrorKind::NotFound)?;
     let session = getsid(None)?.as_raw_nonzero().get();
-    let told = match identify(pid.as_raw_nonzero().get(), session) {
-        Some(identity) => record.set_identity(&identity),
-        None => Ok(()),
-    };
-    if told.is_err() {
-        // A program nobody can find again must not go on.
-        let _ = kill_process_group(pid, Signal::KILL);
+    if let Some(identity) = identify(getpid().as_raw_nonzero().get(), session) {
+        record.set_identity(&identity)?;
     }
-    let status = wait_for_all(pid, &mut child)?;
-    told?;
+    record.forget_spec()?;
+    // Whoever looked before the identity was written found a program that was lost: then it must not run. Its
+    // wrapper was dead by then, for the wrapper's lock was free.
+    if getppid().map(|parent| parent.to_string()).as_deref() != Some(wrapper) {
+        return Ok(());
+    }
+    let error = match limit(spec.limits) {
+        Ok(()) => Command::new(&spec.path)
+            .args(&spec.args)
+            .env_clear()
+            .envs(&spec.env)
+            .current_dir(&spec.cwd)
+            .exec(),
+        Err(error) => error,
+    };
+    // The wrapper leaves it as it is.
+    not_started(record, &error)
+}
+
+fn not_started(record: &Record, error: &io::Error) -> io::Result<()> {
+    record.set_ending(&Ending { code: None, signal: None, not_started: Some(error.to_string()) })
+}
+
+/// This very program, even if its file was replaced since it was started.
+fn this_program() -> io::Result<PathBuf> {
+    match cfg!(target_os = "linux") {
+        true => Ok(PathBuf::from("/proc/self/exe")),
+        false => std::env::current_exe(),
+    }
+}
+
+fn watch(record: &Record, mut child: Child) -> io::Result<()> {
+    let status = wait_for_all(Pid::from_child(&child), &mut child)?;
+    record.forget_spec()?;
+    if record.ending()?.is_some() {
+        return Ok(());
+    }
     record.set_ending(&Ending { code: status.code(), signal: status.signal(), not_started: None })
 }
 
@@ -107,7 +148,7 @@ fn adopt_orphans() {
     let _ = rustix::process::set_child_subreaper(Some(getpid()));
 }
 
-/// Set on the wrapper, and inherited. No core dumps: they hold secrets.
+/// Set on the starter, and inherited. No core dumps: they hold secrets.
 fn limit(limits: Limits) -> io::Result<()> {
     let wanted = [
         (Resource::Core, Some(0)),

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -206,7 +207,15 @@ fn with(token: &str, request: RequestBuilder) -> RequestBuilder {
     if token.is_empty() { request } else { request.bearer_auth(token) }
 }
 
-/// Free a moment ago: the listener that found it is closed again, and the kernel hands out others first.
+/// Below the range from which the kernel gives ports to outgoing connections (32768 on Linux), so that none of the
+/// many in these tests takes it before the service does; each process of tests has a hundred of its own.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 120).unwrap() * 100;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 100;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
