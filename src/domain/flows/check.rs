@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::definition::{Definition, END, Route};
-use super::reference::{Root, walk};
+use super::reference::{Reference, Root, walk};
 use super::registry::Registry;
 use crate::Fault;
 
@@ -19,13 +19,12 @@ pub fn check(definition: &Definition, registry: &Registry, at: &str) -> Vec<Faul
     check_names(definition, at, &mut faults);
     check_targets(definition, at, &mut faults);
     // A graph with unknown targets or doubled names says nothing about cycles and paths.
-    if faults.is_empty() {
-        check_cycles(definition, at, &mut faults);
-    }
+    let paths = match faults.is_empty() {
+        true => check_cycles(definition, at, &mut faults),
+        false => None,
+    };
     check_tasks(definition, registry, at, &mut faults);
-    if faults.is_empty() {
-        check_references(definition, at, &mut faults);
-    }
+    check_references(definition, at, paths, &mut faults);
     faults
 }
 
@@ -137,22 +136,22 @@ fn order(definition: &Definition) -> Result<Vec<usize>, usize> {
     Ok(order)
 }
 
-fn check_cycles(definition: &Definition, at: &str, faults: &mut Vec<Fault>) {
-    if let Err(step) = order(definition) {
-        let name = &definition.tasks[step].name;
-        let pointer = definition
-            .conditions
-            .iter()
-            .position(|condition| {
-                condition.target_task_success == *name || condition.target_task_failure == *name
-            })
-            .map_or(format!("{at}/tasks/{step}"), |position| format!("{at}/conditions/{position}"));
-        faults.push(Fault::new(
-            pointer,
-            "flow.cycle",
-            format!("the flow comes back to {name:?}; it must not"),
-        ));
-    }
+/// The steps in order, if there is no cycle.
+fn check_cycles(definition: &Definition, at: &str, faults: &mut Vec<Fault>) -> Option<Vec<usize>> {
+    let step = match order(definition) {
+        Ok(order) => return Some(order),
+        Err(step) => step,
+    };
+    let name = &definition.tasks[step].name;
+    let pointer = definition
+        .conditions
+        .iter()
+        .position(|condition| {
+            condition.target_task_success == *name || condition.target_task_failure == *name
+        })
+        .map_or(format!("{at}/tasks/{step}"), |position| format!("{at}/conditions/{position}"));
+    faults.push(Fault::new(pointer, "flow.cycle", format!("the flow comes back to {name:?}; it must not")));
+    None
 }
 
 fn check_tasks(definition: &Definition, registry: &Registry, at: &str, faults: &mut Vec<Fault>) {
@@ -200,12 +199,33 @@ fn check_tasks(definition: &Definition, registry: &Registry, at: &str, faults: &
     }
 }
 
-/// A reference must lead to a step that has succeeded on every path to here.
-fn check_references(definition: &Definition, at: &str, faults: &mut Vec<Fault>) {
-    let Ok(order) = order(definition) else { return };
-    // For each step reached so far: the steps that have succeeded on every path to it.
+/// A reference must lead to a step, and, where the paths are known, to one that has succeeded on every path to here.
+fn check_references(definition: &Definition, at: &str, order: Option<Vec<usize>>, faults: &mut Vec<Fault>) {
+    let done = order.map(|order| succeeded_before(definition, &order)).unwrap_or_default();
+    for (position, step) in definition.tasks.iter().enumerate() {
+        let Some(input) = &step.input else { continue };
+        let mut check = |pointer: &str, reference: &Reference| {
+            let Root::Output(source) = &reference.root else { return };
+            let fault = match definition.index_of(source) {
+                None => Some(("reference.unknown", format!("no task is named {source:?}"))),
+                Some(index) if done.get(&position).is_some_and(|known| !known.contains(&index)) => {
+                    let detail = format!("{source:?} has not succeeded on every path to {:?}", step.name);
+                    Some(("reference.not_before", detail))
+                }
+                Some(_) => None,
+            };
+            if let Some((code, detail)) = fault {
+                faults.push(Fault::new(pointer, code, detail));
+            }
+        };
+        walk(input, &format!("{at}/tasks/{position}/input"), &mut check, &mut |_, _| {});
+    }
+}
+
+/// For each step that can be reached: the steps that have succeeded on every path to it.
+fn succeeded_before(definition: &Definition, order: &[usize]) -> BTreeMap<usize, BTreeSet<usize>> {
     let mut done: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::from([(definition.start(), BTreeSet::new())]);
-    for &step in &order {
+    for &step in order {
         let before = done.get(&step).cloned().unwrap_or_default();
         for succeeded in [true, false] {
             let Route::Step(next) = definition.route(step, succeeded) else { continue };
@@ -213,27 +233,8 @@ fn check_references(definition: &Definition, at: &str, faults: &mut Vec<Fault>) 
             if succeeded {
                 after.insert(step);
             }
-            done.entry(next).and_modify(|known| known.retain(|s| after.contains(s))).or_insert(after);
+            done.entry(next).and_modify(|known| known.retain(|step| after.contains(step))).or_insert(after);
         }
     }
-    for (position, step) in definition.tasks.iter().enumerate() {
-        let Some(input) = &step.input else { continue };
-        let here = format!("{at}/tasks/{position}/input");
-        let mut check = |pointer: &str, reference: &super::reference::Reference| {
-            let Root::Output(source) = &reference.root else { return };
-            let reachable = done.get(&position);
-            let fault = match definition.index_of(source) {
-                None => Some(("reference.unknown", format!("no task is named {source:?}"))),
-                Some(index) if reachable.is_some_and(|known| !known.contains(&index)) => Some((
-                    "reference.not_before",
-                    format!("{source:?} has not succeeded on every path to {:?}", step.name),
-                )),
-                Some(_) => None,
-            };
-            if let Some((code, detail)) = fault {
-                faults.push(Fault::new(pointer, code, detail));
-            }
-        };
-        walk(input, &here, &mut check, &mut |_, _| {});
-    }
+    done
 }

@@ -75,11 +75,12 @@ async fn an_operator_takes_a_succeeded_run_back() {
     ]);
     let answer = start(&app, &token, &json!({"flow": steps}), &[]).await;
     assert_eq!(answer.body["status"], "succeeded", "{}", answer.body);
-    let dir = answer.body["tasks"][0]["output"]["path"].as_str().unwrap().to_owned();
+    let dir = answer.body["tasks"][0]["output"]["directory"].as_str().unwrap();
+    let dir = app.state_dir().join("workspaces").join(dir);
     assert!(std::path::Path::new(&dir).is_dir());
     let path = answer.body["links"]["self"].as_str().unwrap().to_owned();
     let why = app.get(&format!("{path}/why"), &token).await.body;
-    assert!(why["can_do"][0].as_str().unwrap().ends_with("/undo"), "{why}");
+    assert!(why["can_do"][1].as_str().unwrap().ends_with("/undo"), "{why}");
     let taken = app.post(&format!("{path}/undo"), &token, &json!({})).await;
     assert_eq!(taken.status, StatusCode::ACCEPTED, "{}", taken.body);
     let run = seen(&app, &token, &path, |run| run["status"] == "undone").await;

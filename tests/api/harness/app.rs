@@ -1,5 +1,4 @@
 //! The service as a process of its own, with a database and a state directory of its own.
-#![expect(dead_code, reason = "its users are the tests of the HTTP driver")]
 
 use std::fs::File;
 use std::net::TcpListener;
