@@ -3,6 +3,7 @@
 mod log;
 mod pages;
 mod refusals;
+mod routes;
 mod sign_in;
 mod socket;
 
@@ -18,20 +19,14 @@ use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::{Condition, Probe};
 use flow_domain::testing::TestContext;
 use flow_domain::users::{Account, Offered, Passwords, Role, SignIn, Tokens, User, Users};
-use flow_domain::{Error, Result, RunId, UserId, WorkerId};
+use flow_domain::{Result, UserId, WorkerId};
 use rocket::http::{ContentType, Header, Status};
 use rocket::local::asynchronous::{Client, LocalRequest, LocalResponse};
-use rocket::{Build, Rocket, get, post, routes};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use rocket::{Build, Rocket};
 use serde_json::Value;
 
-use super::body::{JsonBody, MaybeJsonBody};
-use super::guards::{Admin, Learner, Operator};
 use super::health::{Checkup, Readiness};
-use super::prefer::Prefer;
-use super::query::Query;
-use super::{Answer, Handled, HttpSettings, Services, server};
+use super::{HttpSettings, Services, server};
 use crate::driven::credentials::{BcryptPasswords, JwtTokens, SigningKey};
 use crate::driven::memory::MemoryFlowStore;
 use crate::driven::secrets_file::SecretsFile;
@@ -112,8 +107,7 @@ impl Parts {
             checkup: Arc::new(Checkup::new(vec![Arc::new(part.clone())])),
             readiness: readiness.clone(),
         };
-        let extra = routes![things, thing, make, change, admins, fail, panics];
-        let rocket = server::build(&settings, services).mount("/t", extra);
+        let rocket = server::build(&settings, services).mount("/t", routes::all());
         (rocket, Self { tokens, user, readiness, users, part })
     }
 }
@@ -260,51 +254,4 @@ pub(super) fn settings() -> HttpSettings {
         grace_s: 1,
         mercy_s: 1,
     }
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Thing {
-    name: String,
-    #[serde(default)]
-    sizes: Vec<u32>,
-}
-
-#[get("/things")]
-fn things(_caller: Learner, query: Query, prefer: Prefer) -> Handled {
-    let query = query.only(&["limit", "name"])?;
-    let limit = query.number("limit", 1..=100)?;
-    let answer = Answer::ok(&serde_json::json!({"limit": limit, "name": query.text("name")}))?;
-    Ok(answer.header("Preference-Applied", prefer.applied(30)))
-}
-
-#[get("/things/<id>")]
-fn thing(_caller: Learner, id: &str) -> Handled {
-    let id = RunId::parse(id).ok_or_else(|| Error::not_found("thing.unknown", "There is no such thing."))?;
-    Answer::ok(&id)
-}
-
-#[post("/things", data = "<body>")]
-fn make(_caller: Operator, body: JsonBody<Thing>) -> Handled {
-    Answer::created(&serde_json::json!({"name": body.0.name, "sizes": body.0.sizes}))
-}
-
-#[post("/things/<_id>/change", data = "<body>")]
-fn change(_caller: Learner, _id: &str, body: MaybeJsonBody<Thing>) -> Handled {
-    Answer::accepted(&body.0.map(|thing| thing.name))
-}
-
-#[get("/admins")]
-fn admins(_caller: Admin) -> Handled {
-    Ok(Answer::no_content())
-}
-
-#[get("/fail")]
-fn fail() -> Handled {
-    Err(Error::internal("relation flow_run does not exist").into())
-}
-
-#[get("/panics")]
-fn panics() -> Handled {
-    panic!("on purpose")
 }

@@ -1,0 +1,164 @@
+//! Runs a command, or follows one that outlived its service, to its end.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use flow_domain::ports::{ChildState, Exit, Limits, Program, TerraformEnd, TerraformJob, TerraformWatch};
+use tokio_util::sync::CancellationToken;
+
+use super::listen::{self, Listener};
+use super::place::{Command, Place};
+use super::state::{self, Standing};
+use super::stream::Stream;
+use super::verdict::{init_failure, refuse, stopped};
+use super::{Answer, TerraformCli};
+
+/// Modules and providers are fetched from a mirror or not at all; more than this is a mirror that is away.
+const INIT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A command that was followed to its end.
+pub(super) struct Ran {
+    pub exit: Exit,
+    pub stream: Stream,
+}
+
+impl TerraformCli {
+    /// Runs a command to its end, with `init` first if it turns out to be needed.
+    pub(super) async fn command(
+        &self,
+        command: Command,
+        job: &TerraformJob,
+        watch: &dyn TerraformWatch,
+        cancel: &CancellationToken,
+    ) -> Answer<Ran> {
+        let place = Place::of(job);
+        let Some(binary) = self.binary() else {
+            let sentence =
+                "This machine has no terraform or tofu; install one of them, or name it in terraform.bin.";
+            return Err(refuse(&place, sentence));
+        };
+        // A command that outlived its service holds its place already.
+        let running = self.programs.inspect(&place.record(command)) == ChildState::Running;
+        let _permit = if running { None } else { Some(self.wait_for_place(watch, cancel, &place).await?) };
+
+        let mut objects = 0;
+        if !running {
+            objects = self.settle_state(job, &place).await?;
+        }
+        let ran = self.follow(command, &binary, job, watch, cancel, objects).await?;
+        if !ran.stream.needs_init() || cancel.is_cancelled() {
+            return Ok(ran);
+        }
+        watch.line("Terraform is being set up for this lab.");
+        let init = self.follow(Command::Init, &binary, job, watch, cancel, 0).await?;
+        if init.exit.code != Some(0) {
+            return Err(stopped(&init.exit).unwrap_or_else(|| refuse(&place, &init_failure(&init.exit))));
+        }
+        self.follow(command, &binary, job, watch, cancel, objects).await
+    }
+
+    /// Starts a command, or finds the one that was started, and follows it. Its state is copied as it changes and
+    /// at the end, however it ended.
+    async fn follow(
+        &self,
+        command: Command,
+        binary: &Path,
+        job: &TerraformJob,
+        watch: &dyn TerraformWatch,
+        cancel: &CancellationToken,
+        known_objects: usize,
+    ) -> Answer<Ran> {
+        let place = Place::of(job);
+        let program = Program {
+            path: binary.to_owned(),
+            args: command.args(),
+            env: place.environment(&self.options.search_path, &job.variables),
+            cwd: job.dir.clone(),
+            record_dir: place.record(command),
+            stdin: None,
+            grace: job.grace,
+            timeout: if command == Command::Init { INIT_TIMEOUT } else { job.timeout },
+            limits: Limits::default(),
+        };
+        let stop = cancel.child_token();
+        let listener = Listener::new(&place, watch, stop.clone(), known_objects);
+        let ended = tokio::select! {
+            ended = self.programs.run(program, &listener, &stop) => ended,
+            never = listener.keep_state(&*self.copies, job.session) => never,
+        };
+        if command != Command::Init {
+            listen::keep(&*self.copies, job.session, &place.state()).await;
+        }
+        // From here on the state says it all, and a command that is run again finds nothing to do.
+        place.forget(command);
+        match ended {
+            Ok(exit) => Ok(Ran { exit, stream: listener.into_stream() }),
+            Err(error) => {
+                log::warn!("session={} terraform {}: {error}", job.session, command.word());
+                match error.code {
+                    "program.lost" => Err(TerraformEnd::Failed(
+                        "Terraform was killed from outside, and what it was doing is in doubt.".to_owned(),
+                    )),
+                    _ => Err(refuse(&place, &error.public)),
+                }
+            }
+        }
+    }
+
+    /// Waits until few enough commands run at once.
+    async fn wait_for_place(
+        &self,
+        watch: &dyn TerraformWatch,
+        cancel: &CancellationToken,
+        place: &Place,
+    ) -> Answer<tokio::sync::SemaphorePermit<'_>> {
+        if let Ok(permit) = self.places.try_acquire() {
+            return Ok(permit);
+        }
+        watch.progress(0, "Waiting for other labs to be ready");
+        tokio::select! {
+            permit = self.places.acquire() => Ok(permit.expect("the semaphore is never closed")),
+            () = cancel.cancelled() => Err(refuse(place, "Cancelled before Terraform was started.")),
+        }
+    }
+
+    /// Puts the better state in place; how many objects it has.
+    pub(super) async fn settle_state(&self, job: &TerraformJob, place: &Place) -> Answer<usize> {
+        match state::settle(&*self.copies, job.session, &place.state()).await {
+            Ok(Standing::State { objects }) => Ok(objects),
+            Ok(Standing::Nothing) if !place.is_touched() => Ok(0),
+            Ok(Standing::Unreadable) if !place.is_touched() => {
+                // Left by a command that was killed before it made anything.
+                let _ = fs::remove_file(place.state());
+                Ok(0)
+            }
+            Ok(Standing::Nothing | Standing::Unreadable) => Err(TerraformEnd::Failed(
+                "Terraform's state was lost before it could be copied; somebody must look for what is left."
+                    .to_owned(),
+            )),
+            Err(error) => {
+                log::error!("session={} state not read: {error}", job.session);
+                Err(refuse(place, &error.public))
+            }
+        }
+    }
+
+    /// Ends what an earlier service left: an apply is asked to stop, a destroy is waited for, and of a command that
+    /// was killed from outside the rest is killed.
+    pub(super) async fn end_earlier(
+        &self,
+        earlier: Command,
+        job: &TerraformJob,
+        watch: &dyn TerraformWatch,
+        stop: &CancellationToken,
+    ) {
+        let place = Place::of(job);
+        if matches!(self.programs.inspect(&place.record(earlier)), ChildState::Running | ChildState::Lost) {
+            watch.line(&format!("Waiting for an earlier terraform {} to end.", earlier.word()));
+            // How it ends does not matter: what it did is in the state.
+            let _ = self.follow(earlier, Path::new("terraform"), job, watch, stop, 0).await;
+        }
+        place.forget(earlier);
+    }
+}

@@ -1,0 +1,86 @@
+//! Cancelling, and taking too long.
+
+use std::time::Duration;
+
+use flow_domain::ports::Programs;
+use tokio_util::sync::CancellationToken;
+
+use super::{Bench, Heard, lives, read, until};
+
+#[tokio::test]
+async fn cancel_is_one_sigint_to_the_program_itself() {
+    let bench = Bench::new();
+    // Its child would tell if the signal had reached it too; the program's own trap runs when the child has ended.
+    let program = bench.script(
+        "trap 'echo parent' INT; \
+         sh -c \"trap 'echo child' INT; touch up; while [ ! -e go ]; do sleep 0.02; echo tick; done\"; exit 7",
+    );
+    let (up, stop, go) = (bench.path("up"), bench.record().join("stop.json"), bench.path("go"));
+    let (heard, cancel) = (Heard::default(), CancellationToken::new());
+    let (exit, ()) = tokio::join!(bench.programs.run(program, &heard, &cancel), async {
+        until(|| up.exists()).await;
+        cancel.cancel();
+        until(|| stop.exists()).await;
+        let before = heard.lines().len();
+        until(|| heard.lines().len() > before + 20).await;
+        std::fs::write(&go, "").unwrap();
+    });
+    let exit = exit.unwrap();
+    assert_eq!((exit.code, exit.cancelled, exit.timed_out), (Some(7), true, false));
+    assert_eq!(heard.lines().into_iter().filter(|line| line != "tick").collect::<Vec<_>>(), ["parent"]);
+}
+
+#[tokio::test]
+async fn after_the_grace_the_whole_group_is_killed() {
+    let bench = Bench::new();
+    let mut program =
+        bench.script("trap '' INT; sleep 1000 & echo $! > child; touch up; while :; do sleep 1; done");
+    program.grace = Duration::from_millis(200);
+    let (up, heard, cancel) = (bench.path("up"), Heard::default(), CancellationToken::new());
+    let (exit, ()) = tokio::join!(bench.programs.run(program, &heard, &cancel), async {
+        until(|| up.exists()).await;
+        cancel.cancel();
+    });
+    let exit = exit.unwrap();
+    assert_eq!((exit.code, exit.signal, exit.cancelled), (None, Some(9), true));
+    assert!(!lives(&read(&bench.path("child"))));
+}
+
+#[tokio::test]
+async fn a_program_that_takes_too_long_is_stopped() {
+    let bench = Bench::new();
+    let mut program = bench.script("exec sleep 1000");
+    program.timeout = Duration::from_millis(100);
+    let exit = bench.run(program).await.unwrap();
+    assert_eq!((exit.signal, exit.timed_out, exit.cancelled), (Some(2), true, false));
+}
+
+#[tokio::test]
+async fn a_stop_is_not_sent_twice_by_a_second_caller() {
+    let bench = Bench::new();
+    let script =
+        "trap 'echo int; touch got' INT; touch up; while [ ! -e go ]; do sleep 0.02; echo tick; done";
+    let (up, got, go) = (bench.path("up"), bench.path("got"), bench.path("go"));
+    let (first, second, cancel) = (Heard::default(), Heard::default(), CancellationToken::new());
+    tokio::select! {
+        exit = bench.programs.run(bench.script(script), &first, &cancel) => panic!("it ended: {exit:?}"),
+        () = async { until(|| up.exists()).await; cancel.cancel(); until(|| got.exists()).await } => {}
+    }
+    let (exit, ()) = tokio::join!(bench.programs.run(bench.script(script), &second, &cancel), async {
+        // As many turns of the program are time enough for several looks of the second caller.
+        until(|| second.lines().len() > first.lines().len() + 20).await;
+        std::fs::write(&go, "").unwrap();
+    });
+    assert!(exit.unwrap().cancelled);
+    assert_eq!(second.lines().iter().filter(|line| *line == "int").count(), 1);
+}
+
+#[tokio::test]
+async fn cancelled_before_its_start_it_is_never_started() {
+    let bench = Bench::new();
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let exit = bench.programs.run(bench.script("touch ran"), &Heard::default(), &cancel).await.unwrap();
+    assert_eq!((exit.code, exit.signal, exit.cancelled), (None, None, true));
+    assert!(!bench.path("ran").exists());
+}
