@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::lease::RENEW_EVERY;
 use super::{Engine, live};
-use crate::clock;
 use crate::flows::run::Run;
 use crate::flows::store::{Created, Idempotency, NewRun};
 use crate::{Kind, Result, RunId};
@@ -37,7 +36,7 @@ impl Engine {
     ) -> Result<Submitted> {
         let claim = self.takes(&run);
         if claim {
-            run.claim(self.worker.id, clock::now());
+            run.claim(self.worker.id, run.created_at);
         }
         let created = self.store.create(NewRun { run: run.clone(), claim, idempotency }).await;
         Ok(self.begin(run.clone(), self.sure(&run, created)?, claim))
@@ -53,7 +52,7 @@ impl Engine {
         let claim =
             self.takes(&run) && run.head.host_id.as_ref().is_none_or(|host| *host == self.worker.host_id);
         if claim {
-            run.claim(self.worker.id, clock::now());
+            run.claim(self.worker.id, run.created_at);
         }
         let new = NewRun { run: run.clone(), claim, idempotency };
         let created = self.store.supersede(old.id, old.head.version, new).await;
