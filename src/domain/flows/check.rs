@@ -22,10 +22,9 @@ pub fn check(definition: &Definition, registry: &Registry, at: &str) -> Vec<Faul
     if faults.is_empty() {
         check_cycles(definition, at, &mut faults);
     }
+    let sound = faults.is_empty();
     check_tasks(definition, registry, at, &mut faults);
-    if faults.is_empty() {
-        check_references(definition, at, &mut faults);
-    }
+    check_references(definition, at, sound, &mut faults);
     faults
 }
 
@@ -200,9 +199,10 @@ fn check_tasks(definition: &Definition, registry: &Registry, at: &str, faults: &
     }
 }
 
-/// A reference must lead to a step that has succeeded on every path to here.
-fn check_references(definition: &Definition, at: &str, faults: &mut Vec<Fault>) {
-    let Ok(order) = order(definition) else { return };
+/// A reference must lead to a step that has succeeded on every path to here; where there are no paths to speak of, to
+/// a step at least.
+fn check_references(definition: &Definition, at: &str, sound: bool, faults: &mut Vec<Fault>) {
+    let order = if sound { order(definition).unwrap_or_default() } else { Vec::new() };
     // For each step reached so far: the steps that have succeeded on every path to it.
     let mut done: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::from([(definition.start(), BTreeSet::new())]);
     for &step in &order {
