@@ -100,7 +100,7 @@ async fn why_is_right_in_every_state(store: Arc<dyn FlowStore>) {
     assert!(why.next_retry_at.is_some());
 
     for (steps, status, words, can) in [
-        (vec!["ok"], RunStatus::Succeeded, "succeeded", vec!["undo"]),
+        (vec!["ok"], RunStatus::Succeeded, "succeeded", vec!["retry", "undo"]),
         (vec!["broken"], RunStatus::Failed, "Step \"broken\": it broke", vec!["retry", "undo"]),
         (vec!["ok", "broken"], RunStatus::Undone, "taken back", vec!["retry"]),
         (vec!["stuck", "broken"], RunStatus::UndoFailed, "could not be taken back", vec!["undo"]),
