@@ -50,10 +50,11 @@ impl Posted {
             })
             .collect();
         let faults = [faults, secret_faults(&definition)].concat();
-        if !faults.is_empty() {
-            return Err(invalid(faults));
+        match Flow::new(definition, registry, aliases, "/flow") {
+            Ok(flow) if faults.is_empty() => Ok(flow),
+            Ok(_) => Err(invalid(faults)),
+            Err(more) => Err(invalid([faults, more].concat())),
         }
-        Flow::new(definition, registry, aliases, "/flow").map_err(invalid)
     }
 }
 

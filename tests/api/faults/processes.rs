@@ -25,7 +25,7 @@ async fn one_of_two_services_is_killed_in_the_middle_of_500_runs() {
     doomed.kill();
     let killed = Instant::now();
     let dead = "select w.id from worker w where exists (select from flow_run r where r.owner = w.id)
-                order by w.heartbeat_at limit 1";
+                order by w.started_at limit 1";
     let dead: Uuid = client.query_one(dead, &[]).await.unwrap().get(0);
     let mut heard = Vec::new();
     let held = "select count(*) from flow_run where owner = $1 and finished_at is null";

@@ -1,7 +1,6 @@
 //! One of several services over a database.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,8 @@ use reqwest::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::harness::free_port;
 
 pub struct Service {
     pub base: String,
@@ -21,7 +22,7 @@ pub struct Service {
 impl Service {
     pub async fn start(database_url: &str) -> Self {
         let state = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let log = File::create(state.path().join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_flow-manager"));
         let ours = std::env::vars_os()

@@ -208,7 +208,7 @@ fn with(token: &str, request: RequestBuilder) -> RequestBuilder {
 
 /// Below the range from which the kernel gives ports to outgoing connections (32768 on Linux), so that none of the
 /// many in these tests takes it before the service does; each process of tests has a hundred of its own.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 120).unwrap() * 100;
     loop {

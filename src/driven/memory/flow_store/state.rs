@@ -183,9 +183,7 @@ impl State {
             Some(_) => Signal::Cancel(run),
             None if status == RunStatus::Undoing => return (Some(status), Vec::new()),
             None => {
-                if status != RunStatus::Undoing {
-                    stored.claimable_at = Some(Timestamp::now());
-                }
+                stored.claimable_at = Some(Timestamp::now());
                 Signal::Claimable
             }
         };
