@@ -1,6 +1,6 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long check fmt lint docs bench images
+.PHONY: help setup run test test-long check fmt format lint docs bench images
 
 # Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
 export PATH := $(PATH):$(CURDIR)/.tools/postgresql/bin
@@ -22,10 +22,16 @@ test-long: setup ## Run the tests that kill, cut off and wait
 	cargo test --locked --workspace -- --ignored
 
 check: lint docs ## Check format, lints and documentation
-	cargo fmt --all -- --check
+	@$(MAKE) --no-print-directory format
 
+# The tasks' modules are named in a macro, where cargo fmt does not see them.
 fmt: ## Format the code
 	cargo fmt --all
+	rustfmt --edition 2024 tasks/*.rs
+
+format: ## Check the format
+	cargo fmt --all -- --check
+	rustfmt --edition 2024 --check tasks/*.rs
 
 lint: ## Run clippy, warnings as errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
