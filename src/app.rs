@@ -103,7 +103,13 @@ fn assemble(
     let catalogue =
         read_catalogue(flows_dir, &config.aliases, &registry).map_err(|faults| faults.join("\n"))?;
     let users: Arc<dyn Users> = Arc::new(PgUsers::new(stores.pool.clone()));
-    let (ports, terraform) = ports(&config, &stores, users.clone())?;
+    let programs = Arc::new(ChildPrograms::new(ProcessOptions {
+        executable: std::env::current_exe()
+            .map_err(|error| format!("this program cannot find itself: {error}"))?,
+        records: stores.state.path().join("children"),
+        allowed: config.exec.allow.clone(),
+    }));
+    let (ports, terraform) = ports(&config, &stores, users.clone(), programs.clone())?;
 
     let flow_store =
         Arc::new(PgFlowStore::new(stores.pool.clone(), stores.lease_pool.clone(), &stores.session));
@@ -151,7 +157,20 @@ fn assemble(
         mercy_s: 2,
     };
     let rocket = server::build(&settings, services);
-    Ok((Service { config, stores, flow_store, engine, tokens, passwords, readiness }, rocket))
+    Ok((
+        Service {
+            config,
+            stores,
+            flow_store,
+            engine,
+            tokens,
+            passwords,
+            programs,
+            readiness,
+            bound: Arc::default(),
+        },
+        rocket,
+    ))
 }
 
 /// Whether everything dies with this service's first process: then children are told to end, and are not left.
@@ -165,14 +184,8 @@ fn ports(
     config: &Config,
     stores: &Stores,
     users: Arc<dyn Users>,
+    programs: Arc<ChildPrograms>,
 ) -> Result<(Ports, Option<PathBuf>), String> {
-    let state_dir = stores.state.path();
-    let programs = Arc::new(ChildPrograms::new(ProcessOptions {
-        executable: std::env::current_exe()
-            .map_err(|error| format!("this program cannot find itself: {error}"))?,
-        records: state_dir.join("children"),
-        allowed: config.exec.allow.clone(),
-    }));
     let copies = Arc::new(PgStateCopies::new(stores.pool.clone(), stores.state_key.clone()));
     let options = TerraformOptions {
         binary: config.terraform.bin.clone(),

@@ -1,11 +1,12 @@
 //! From the first log line to the last: migrate, be ready, drain, stop.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use flow_domain::flows::Engine;
 use flow_domain::users::{Offered, Passwords};
+use rocket::fairing::AdHoc;
 use rocket::{Build, Rocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -14,6 +15,7 @@ use super::stores::Stores;
 use crate::config::Config;
 use crate::driven::credentials::JwtTokens;
 use crate::driven::postgres::{PgFlowStore, migrate, users};
+use crate::driven::process::ChildPrograms;
 use crate::driven::start_error::StartError;
 use crate::driver::cli::banner;
 use crate::driver::http::health::Readiness;
@@ -22,7 +24,9 @@ use crate::driver::http::server;
 /// Between attempts to reach a database that is away at the start; each second one is logged.
 const CONNECT_EVERY: Duration = Duration::from_millis(500);
 /// Partitions are made weeks ahead; looking once a day is plenty.
-const PARTITIONS_EVERY: Duration = Duration::from_secs(24 * 3600);
+const UPKEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// What child processes wrote is kept this long for whoever looks into what went wrong.
+const RECORDS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 const DEMO_PASSWORD: &str = "aFtg&89M";
 
 /// What asks the service to stop.
@@ -62,7 +66,10 @@ pub(super) struct Service {
     pub engine: Arc<Engine>,
     pub tokens: Arc<LateTokens>,
     pub passwords: Arc<dyn Passwords>,
+    pub programs: Arc<ChildPrograms>,
     pub readiness: Arc<Readiness>,
+    /// The port listened on, once it is.
+    pub bound: Arc<OnceLock<u16>>,
 }
 
 impl Service {
@@ -71,6 +78,12 @@ impl Service {
     pub(super) async fn run(self, rocket: Rocket<Build>, mut stop: StopSignals) -> Result<(), StartError> {
         let refused =
             |error: rocket::Error| StartError::new(format!("The server cannot start: {}.", error.kind()));
+        // Port 0 is a free one, known once it is bound.
+        let bound = self.bound.clone();
+        let rocket = rocket.attach(AdHoc::on_liftoff("bound", move |rocket| {
+            let _ = bound.set(rocket.config().port);
+            Box::pin(async {})
+        }));
         let rocket = rocket.ignite().await.map_err(refused)?;
         let shutdown = rocket.shutdown();
         let mut server = tokio::spawn(server::launch(rocket));
@@ -121,15 +134,7 @@ impl Service {
         let key = self.stores.signing_key(&self.config).await?;
         self.tokens.arrive(JwtTokens::new(&key, &*self.config.auth.issuer, &*self.config.auth.audience));
         self.seed().await?;
-        let partitions = self.flow_store.clone();
-        tokio::spawn(async move {
-            loop {
-                if let Err(error) = partitions.ensure_partitions().await {
-                    log::warn!("partitions could not be made: {error}");
-                }
-                tokio::time::sleep(PARTITIONS_EVERY).await;
-            }
-        });
+        tokio::spawn(upkeep(self.flow_store.clone(), self.programs.clone()));
         let work = tokio::spawn(self.engine.clone().work());
         self.engine.lease().held().await;
         self.readiness.set_ready();
@@ -179,9 +184,27 @@ impl Service {
     }
 
     fn greet(&self) {
-        let address = SocketAddr::new(self.config.server.address, self.config.server.port);
+        let address = SocketAddr::new(
+            self.config.server.address,
+            *self.bound.get().unwrap_or(&self.config.server.port),
+        );
         log::info!("ready on {address}");
         println!("{}", banner(address, self.config.demo.then_some((users::DEMO_EMAIL, DEMO_PASSWORD))));
+    }
+}
+
+/// Once a day, what nobody waits for.
+async fn upkeep(flow_store: Arc<PgFlowStore>, programs: Arc<ChildPrograms>) {
+    loop {
+        if let Err(error) = flow_store.upkeep().await {
+            log::warn!("the daily upkeep of the database failed: {error}");
+        }
+        let programs = programs.clone();
+        let pruned = tokio::task::spawn_blocking(move || programs.prune(RECORDS_KEPT)).await;
+        if let Ok(runs @ 1..) = pruned {
+            log::info!("removed what the child processes of {runs} old runs wrote");
+        }
+        tokio::time::sleep(UPKEEP_EVERY).await;
     }
 }
 

@@ -52,9 +52,15 @@ impl PgFlowStore {
         }
     }
 
-    /// Makes the partitions of the weeks to come.
-    pub async fn ensure_partitions(&self) -> Result<()> {
-        self.pool.execute("select flow_ensure_partitions()", &[]).await.map(|_| ())
+    /// Makes the partitions of the weeks to come, and forgets what is needed no more: keys of requests after a day,
+    /// and processes that ended and own nothing.
+    pub async fn upkeep(&self) -> Result<()> {
+        self.pool.execute("select flow_ensure_partitions()", &[]).await?;
+        let keys = "delete from idempotency_key where created_at < now() - interval '24 hours'";
+        self.pool.execute(keys, &[]).await?;
+        let workers = "delete from worker w where w.heartbeat_at < now() - interval '24 hours'
+                       and not exists (select from flow_run r where r.owner = w.id)";
+        self.pool.execute(workers, &[]).await.map(|_| ())
     }
 
     fn known(&self, hash: &str) -> Option<Arc<Definition>> {
