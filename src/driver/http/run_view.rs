@@ -109,7 +109,8 @@ impl<'a> TaskView<'a> {
             name: &definition.name,
             task: definition.task_name(),
             status,
-            attempt: last.map_or(0, |step| step.attempt),
+            // An attempt that is not stored before it ends is under way all the same.
+            attempt: last.map_or(u32::from(status == StepStatus::Running), |step| step.attempt),
             output: last.and_then(|step| step.output.as_deref()),
             error: last
                 .and_then(|step| step.error.as_ref())

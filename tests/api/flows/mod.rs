@@ -3,6 +3,7 @@
 mod ending;
 mod listing;
 mod refusals;
+mod retrying;
 mod starting;
 mod watching;
 
