@@ -39,9 +39,11 @@ lint: ## Run clippy, warnings as errors
 docs: ## Build the code's documentation, broken links as errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
 
-bench: setup ## Measure a flow of five steps
+bench: ## Measure flows of five durable steps beside single inserts on the same PostgreSQL
+	@scripts/setup wrk
 	cargo build --locked --release
 	tests/bench
 
 images: ## Build the two images and run all of docs/containers.md with podman
+	@scripts/setup podman openssl
 	@tests/images
