@@ -1,7 +1,7 @@
 //! What watchers of a run see, numbered per run from 1.
 //!
 //! The common events are not stored a second time: a run's beginning and end and its steps' starts and ends are read
-//! from the run and its steps, which carry their event numbers. Only the others ([`EventKind::is_stored`]) are rows.
+//! from the run and its steps, which carry their event numbers. Only the others are rows.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -39,7 +39,7 @@ pub enum Outcome {
     /// For good, and nothing was changed: no undo wanted.
     FailClean(Reason),
     /// Nothing to do before this time. Durable, and holds no slot; the task is then run again with
-    /// [`Context::waited_until`] set.
+    /// [`waited_until`](super::Context::waited_until) set.
     WaitUntil(Timestamp),
 }
 
@@ -82,7 +82,7 @@ impl From<crate::Error> for Stop {
     }
 }
 
-/// What became of a [`Effect::Once`] task whose process died under it.
+/// What became of a [`Once`](super::Effect::Once) task whose process died under it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recovery {
     Finished(Value),

@@ -1,5 +1,6 @@
 //! Retries, timeouts, waits, and what is written when.
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,7 +26,7 @@ async fn retries_are_recorded_one_by_one(store: Arc<dyn FlowStore>) {
         if context.attempt < 3 { retry("busy") } else { Outcome::Done(json!(context.attempt)) }
     });
     let busy = busy.made();
-    let process = Process::start(store, std::slice::from_ref(&busy)).await;
+    let process = Process::start(store, slice::from_ref(&busy)).await;
     let run = process.run(flow(&["busy"])).await;
     assert_eq!(run.head.status, RunStatus::Succeeded);
     let attempts: Vec<_> = run.steps.iter().map(|step| (step.attempt, step.status)).collect();
@@ -41,7 +42,7 @@ async fn retries_are_recorded_one_by_one(store: Arc<dyn FlowStore>) {
 
 async fn a_step_that_never_succeeds_fails_after_its_attempts(store: Arc<dyn FlowStore>) {
     let busy = Script::new("busy").policy(eager(1)).runs(|_, _| async { retry("busy") }).made();
-    let process = Process::start(store, std::slice::from_ref(&busy)).await;
+    let process = Process::start(store, slice::from_ref(&busy)).await;
     let three = json!({"name": "test", "tasks": [{"name": "busy", "attempts": 3}]});
     let run = process.run(three).await;
     assert_eq!(
@@ -78,7 +79,7 @@ async fn a_timed_out_attempt_is_stopped_before_its_retry_starts(store: Arc<dyn F
         }
     });
     let slow = slow.made();
-    let process = Process::start(store, std::slice::from_ref(&slow)).await;
+    let process = Process::start(store, slice::from_ref(&slow)).await;
     let run = process.run(flow(&["slow"])).await;
     assert_eq!((run.head.status, run.head.cause), (RunStatus::Failed, Some(Cause::Timeout)));
     assert_eq!(code(&run), "task.timed_out");

@@ -1,5 +1,6 @@
 //! Cancels, and runs that wait for each other's key.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,7 +63,7 @@ async fn a_cancel_ends_the_retries(store: Arc<dyn FlowStore>) {
     policy.backoff = Duration::from_millis(1500);
     policy.backoff_max = policy.backoff;
     let busy = Script::new("busy").policy(policy).runs(|_, _| async { retry("busy") }).made();
-    let process = Process::start(store, std::slice::from_ref(&busy)).await;
+    let process = Process::start(store, slice::from_ref(&busy)).await;
     let id = process.begin(flow(&["busy"])).await;
     process.seen(id, |run| run.head.status == RunStatus::Waiting).await;
     process.flows.cancel(&process.caller, id).await.unwrap();

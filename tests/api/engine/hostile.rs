@@ -1,5 +1,6 @@
 //! Tasks that do what no task should: none of it reaches another run or the service.
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -76,7 +77,7 @@ async fn a_task_that_ignores_its_stop_signal_is_dropped_after_its_grace(store: A
         .runs(|_, _| std::future::pending())
         .undoes(|_, _| async { Outcome::Done(Value::Null) });
     let deaf = deaf.made();
-    let process = Process::start(store, std::slice::from_ref(&deaf)).await;
+    let process = Process::start(store, slice::from_ref(&deaf)).await;
     let id = process.begin(flow(&["deaf"])).await;
     super::until(async || (count(&deaf.runs) == 1).then_some(())).await;
     let asked = Instant::now();

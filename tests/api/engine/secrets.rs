@@ -1,5 +1,6 @@
 //! A canary: no form of a secret is anywhere in the database or in an event.
 
+use std::slice;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -83,7 +84,7 @@ async fn a_secret_that_is_not_there_fails_its_step_and_a_request_may_name_none()
     let task = Script::new("task").made();
     let lost = json!({"name": "lost", "tasks": [{"name": "task", "input": {"a": "${secret:not/there}"}}]});
     let store = Arc::new(flow_manager::driven::memory::MemoryFlowStore::default());
-    let process = Process::start_with(store, std::slice::from_ref(&task), 4, vec![lost.clone()]).await;
+    let process = Process::start_with(store, slice::from_ref(&task), 4, vec![lost.clone()]).await;
     let run = process.run(Value::from("lost")).await;
     assert_eq!((run.head.status, super::code(&run)), (RunStatus::Failed, "secret.unknown"));
     assert_eq!(count(&task.runs), 0);

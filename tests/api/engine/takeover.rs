@@ -1,5 +1,6 @@
 //! Processes that die: another goes on from the last checkpoint.
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -209,10 +210,10 @@ async fn dies_and_is_followed(
 
 async fn what_stops_in_good_order_is_gone_on_with_at_once(store: Arc<dyn FlowStore>) {
     let task = hangs_once("task").policy(super::eager(1)).made();
-    let first = Process::start(store.clone(), std::slice::from_ref(&task)).await;
+    let first = Process::start(store.clone(), slice::from_ref(&task)).await;
     let id = first.begin(flow(&["task"])).await;
     until(async || (count(&task.runs) == 1).then_some(())).await;
-    let heir = Process::start(store, std::slice::from_ref(&task)).await;
+    let heir = Process::start(store, slice::from_ref(&task)).await;
     let stopped = Instant::now();
     first.engine.stop();
     let run = heir.ended(id).await;

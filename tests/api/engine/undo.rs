@@ -1,5 +1,6 @@
 //! Taking back: which steps, in which order, and what happens when an undo fails.
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -58,7 +59,7 @@ async fn a_clean_failure_is_not_undone(store: Arc<dyn FlowStore>) {
         .runs(|_, _| async { Outcome::FailClean(Reason::new("not.even.begun", "nothing was changed")) })
         .undoes(|_, _| async { Outcome::Done(Value::Null) });
     let clean = clean.made();
-    let process = Process::start(store, std::slice::from_ref(&clean)).await;
+    let process = Process::start(store, slice::from_ref(&clean)).await;
     let run = process.run(flow(&["clean"])).await;
     assert_eq!((run.head.status, count(&clean.undos)), (RunStatus::Failed, 0));
 }
@@ -153,7 +154,7 @@ async fn a_step_with_several_attempts_is_undone_once(store: Arc<dyn FlowStore>) 
         .runs(|_, _| async { retry("busy") })
         .undoes(|_, _| async { Outcome::Done(Value::Null) });
     let busy = busy.made();
-    let process = Process::start(store, std::slice::from_ref(&busy)).await;
+    let process = Process::start(store, slice::from_ref(&busy)).await;
     let run = process.run(flow(&["busy"])).await;
     assert_eq!((run.head.status, count(&busy.runs), count(&busy.undos)), (RunStatus::Undone, 3, 1));
 }

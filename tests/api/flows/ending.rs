@@ -75,18 +75,21 @@ async fn an_operator_takes_a_succeeded_run_back() {
     ]);
     let answer = start(&app, &token, &json!({"flow": steps}), &[]).await;
     assert_eq!(answer.body["status"], "succeeded", "{}", answer.body);
-    let dir = answer.body["tasks"][0]["output"]["directory"].as_str().unwrap();
-    let dir = app.state_dir().join("workspaces").join(dir);
-    assert!(std::path::Path::new(&dir).is_dir());
+    let made = answer.body["tasks"][0]["output"]["directory"].as_str().unwrap();
+    let dir = app.state_dir().join("workspaces").join(made);
+    assert!(dir.is_dir(), "{}", dir.display());
     let path = answer.body["links"]["self"].as_str().unwrap().to_owned();
     let why = app.get(&format!("{path}/why"), &token).await.body;
-    assert!(why["can_do"][1].as_str().unwrap().ends_with("/undo"), "{why}");
+    assert!(
+        why["can_do"].as_array().unwrap().iter().any(|call| call.as_str().unwrap().ends_with("/undo")),
+        "{why}"
+    );
     let taken = app.post(&format!("{path}/undo"), &token, &json!({})).await;
     assert_eq!(taken.status, StatusCode::ACCEPTED, "{}", taken.body);
     let run = seen(&app, &token, &path, |run| run["status"] == "undone").await;
     let undone: Vec<&Value> = run["tasks"].as_array().unwrap().iter().map(|task| &task["undo"]).collect();
     assert_eq!(undone, ["done", "done", "none"]);
-    assert_eq!((std::path::Path::new(&dir).exists(), rows_of(&app, "by_hand").await), (false, 0));
+    assert_eq!((dir.exists(), rows_of(&app, "by_hand").await), (false, 0));
     app.post(&format!("{path}/undo"), &token, &json!({})).await.refused(409, "run.not_undoable");
     let events = app.get(&format!("{path}/events?wait=0"), &token).await.body;
     let undos = events["events"].as_array().unwrap().iter().filter(|event| event["type"] == "undo.done");

@@ -1,7 +1,7 @@
 //! A run: one execution of a flow, as a state machine without I/O.
 //!
 //! The engine asks [`Run::next`] what to do, does it, and tells the run how it ended by one of the transitions in
-//! [`forward`] and [`backward`]. What changed since the last durable write is collected and taken by [`Run::checkpoint`].
+//! `forward` and `backward`. What changed since the last durable write is collected and taken by [`Run::checkpoint`].
 
 mod backward;
 mod forward;

@@ -1,7 +1,7 @@
 //! Runs in PostgreSQL.
 //!
-//! Checkpoints and plain inserts go through one [`writer`] on a connection of its own; claims, reads and the rest go
-//! through the pool; [`signals`] listens on a third connection. So a busy pool never delays a checkpoint or a lease.
+//! Checkpoints and plain inserts go through one `writer` on a connection of its own; claims, reads and the rest go
+//! through the pool; `signals` listens on a third connection. So a busy pool never delays a checkpoint or a lease.
 
 mod claims;
 mod inserts;

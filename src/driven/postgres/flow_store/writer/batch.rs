@@ -32,7 +32,7 @@ pub(super) type Stored = HashMap<RunId, bool>;
 
 /// With a few rows in its tables the planner would join a batch to them by scanning, and keep that plan when they have
 /// grown. Whatever the connection runs is a look-up by key.
-const SETTINGS: &str = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
+const SETTINGS: &str = "set enable_seqscan = off; set enable_mergejoin = off; \
                         set plan_cache_mode = force_generic_plan; set jit = off; set synchronous_commit = on";
 
 impl Connection {

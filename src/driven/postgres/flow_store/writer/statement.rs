@@ -39,8 +39,9 @@ with created as (
         as b(id, owner, epoch, version, released, event_seq, takeovers, cursor, percent, status, cause, error,
              finished_at, wake_at, claimable_at, host)
     where r.id = b.id and r.owner = b.owner and r.epoch = b.epoch and r.version = b.version
-      -- Says which partitions can be meant before the statement opens any.
-      and r.id between $56::uuid and $57::uuid
+      -- The join alone could be planned as a scan of all runs. The array makes it look-ups by key whatever the tables'
+      -- sizes were when it was planned, and the bounds say which partitions are meant before any is opened.
+      and r.id = any($13::uuid[]) and r.id between $56::uuid and $57::uuid
     returning r.id, r.cancel_requested
 ), stepped as (
     insert into step (run_id, seq, position, attempt, status, undo_status, undoable, undo_attempt, started_event,
