@@ -104,7 +104,7 @@ fn program(ctx: &Context, input: &Input) -> Result<Program, Stop> {
         return Err("an argument holds a NUL").fatal_clean("exec.argument_invalid");
     }
     // A step may have any name; its folder has one of ours.
-    let step: String = Sha256::digest(&ctx.step).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let step = flow_domain::hex(&Sha256::digest(&ctx.step)[..6]);
     let env = [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
     Ok(Program {
         path,

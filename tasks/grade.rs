@@ -122,7 +122,7 @@ async fn grade(ctx: &Context, lab: &Lab, session: &Session, dir: &Path) -> Resul
         gradable: verdict.gradable,
         tests: Said::shown(verdict.said.tests),
         feedback: verdict.said.feedback,
-        grader_sha256: Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+        grader_sha256: flow_domain::hex(Sha256::digest(bytes)),
         lab_version: session.lab_version.clone(),
         duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
     })
@@ -136,8 +136,7 @@ struct Desk {
 impl Desk {
     /// The same attempt after a crash finds its own folder, and in it the grader that was started.
     fn set_up(ctx: &Context, session: &Session, dir: &Path) -> io::Result<Self> {
-        let step: String =
-            Sha256::digest(&ctx.step).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let step = flow_domain::hex(&Sha256::digest(&ctx.step)[..6]);
         let desk = Self { dir: own_folder(dir)?.join(format!("grade-{}-{step}-{}", ctx.run, ctx.attempt)) };
         private_folder(&desk.dir)?;
         let input = json!({

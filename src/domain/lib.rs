@@ -8,6 +8,7 @@ pub mod datasets;
 pub mod error;
 pub mod flows;
 pub mod health;
+mod hex;
 mod ids;
 pub mod labs;
 pub mod ports;
@@ -15,4 +16,5 @@ pub mod testing;
 pub mod users;
 
 pub use error::{Error, Fault, Kind, Result};
+pub use hex::hex;
 pub use ids::{RunId, SessionId, UserId, WorkerId};

@@ -149,7 +149,7 @@ fn version(dir: &Path, mut files: Vec<PathBuf>) -> Result<String, String> {
             hash.update(part);
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(flow_domain::hex(hash.finalize()))
 }
 
 fn executable(path: &Path) -> Result<bool, String> {

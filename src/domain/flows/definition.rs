@@ -170,7 +170,7 @@ impl Definition {
     /// SHA-256 of the definition, hexadecimal: runs of the same definition share one stored copy.
     pub fn hash(&self) -> String {
         let bytes = serde_json::to_vec(self).expect("a definition is plain data");
-        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::hex(Sha256::digest(bytes))
     }
 }
 

@@ -1,12 +1,10 @@
 //! The port behind which runs are kept. PostgreSQL and the memory adapter pass one contract suite.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::definition::Definition;
 use super::event::Event;
 use super::run::{Head, Run, RunStatus};
 use super::step::Step;
@@ -165,7 +163,4 @@ pub trait FlowStore: Send + Sync {
     /// Events after this number, in order, at most `limit`, and whether the run has ended with the last of them.
     async fn events(&self, run: RunId, after: i64, limit: usize) -> Result<(Vec<Event>, bool)>;
     async fn standing(&self, run: &Run) -> Result<Standing>;
-
-    /// A stored definition by its hash.
-    async fn definition(&self, hash: &str) -> Result<Option<Arc<Definition>>>;
 }

@@ -80,7 +80,7 @@ impl Migration {
     }
 
     fn sha256(&self) -> String {
-        Sha256::digest(self.sql).iter().map(|byte| format!("{byte:02x}")).collect()
+        flow_domain::hex(Sha256::digest(self.sql))
     }
 }
 

@@ -39,7 +39,7 @@ impl StateKey {
     pub fn new(key: &[u8; 32]) -> Self {
         // Which key it was, without the key: enough to tell a wrong one from a damaged copy.
         let hash = Sha256::new().chain_update("flow-manager state key").chain_update(key).finalize();
-        let id = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let id = flow_domain::hex(&hash[..8]);
         Self { id, cipher: XChaCha20Poly1305::new(key.into()) }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn find_or_make(path: &Path) -> Result<[u8; 32], StartError> {
 fn make(path: &Path) -> std::io::Result<[u8; 32]> {
     let mut key = [0; 32];
     SysRng.try_fill_bytes(&mut key).map_err(std::io::Error::other)?;
-    let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = flow_domain::hex(key);
     let beside = path.with_extension("key.new");
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

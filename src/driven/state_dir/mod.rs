@@ -60,7 +60,7 @@ impl StateDir {
     /// live below it, whatever the machine or container is called.
     pub fn host_id(&self) -> Result<String, StartError> {
         let id = keys::find_or_make(&self.path.join("host.id"))?;
-        Ok(id[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(flow_domain::hex(&id[..16]))
     }
 
     /// The key that encrypts things at rest, made at the first call.
@@ -90,7 +90,7 @@ pub fn default_path() -> PathBuf {
     }
     let here = std::env::current_dir().unwrap_or_default();
     let hash = Sha256::digest(here.as_os_str().as_encoded_bytes());
-    let name: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = flow_domain::hex(&hash[..6]);
     Path::new("/var/lib/flow-manager").join(name)
 }
 

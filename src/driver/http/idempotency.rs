@@ -2,7 +2,7 @@
 
 use flow_domain::flows::store::Idempotency;
 use flow_domain::users::Caller;
-use flow_domain::{Error, Kind};
+use flow_domain::{Error, Kind, hex};
 use rocket::request::{FromRequest, Outcome, Request};
 
 use serde_json::Value;
@@ -39,7 +39,7 @@ impl<'r> FromRequest<'r> for IdempotencyKey {
 impl IdempotencyKey {
     /// The key with what it belongs to; `body` is what was asked for.
     pub(super) fn of(self, caller: &Caller, scope: String, body: &Value) -> Option<Idempotency> {
-        let body_sha256 = Sha256::digest(body.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let body_sha256 = hex(Sha256::digest(body.to_string()));
         Some(Idempotency { caller: caller.id, scope, key: self.0?, body_sha256 })
     }
 }

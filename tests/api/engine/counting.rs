@@ -1,11 +1,9 @@
 //! A store that counts checkpoints and what they carry.
 
-use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flow_domain::flows::definition::Definition;
 use flow_domain::flows::event::Event;
 use flow_domain::flows::run::{Run, RunStatus};
 use flow_domain::flows::store::{
@@ -79,9 +77,5 @@ impl FlowStore for CountingStore {
 
     async fn standing(&self, run: &Run) -> Result<Standing> {
         self.inner.standing(run).await
-    }
-
-    async fn definition(&self, hash: &str) -> Result<Option<Arc<Definition>>> {
-        self.inner.definition(hash).await
     }
 }

@@ -22,10 +22,11 @@ pub struct Submitted {
 impl Engine {
     /// This process can drive the run now, so its first claim rides along with its insert.
     pub fn takes(&self, run: &Run) -> bool {
-        let label = run.definition.runs_on.as_ref();
+        let (label, host) = (run.definition.runs_on.as_ref(), run.head.host_id.as_ref());
         self.works
             && !self.stopping.is_cancelled()
             && label.is_none_or(|label| self.worker.labels.contains(label))
+            && host.is_none_or(|host| *host == self.worker.host_id)
     }
 
     /// Stores a new run and, if it can, starts driving it.
@@ -39,7 +40,8 @@ impl Engine {
             run.claim(self.worker.id, run.created_at);
         }
         let created = self.store.create(NewRun { run: run.clone(), claim, idempotency }).await;
-        Ok(self.begin(run.clone(), self.sure(&run, created)?, claim))
+        let created = self.sure(&run, created)?;
+        Ok(self.begin(run, created, claim))
     }
 
     /// Stores a run that takes over the steps of `old`, and starts driving it.
@@ -49,14 +51,14 @@ impl Engine {
         mut run: Run,
         idempotency: Option<Idempotency>,
     ) -> Result<Submitted> {
-        let claim =
-            self.takes(&run) && run.head.host_id.as_ref().is_none_or(|host| *host == self.worker.host_id);
+        let claim = self.takes(&run);
         if claim {
             run.claim(self.worker.id, run.created_at);
         }
         let new = NewRun { run: run.clone(), claim, idempotency };
         let created = self.store.supersede(old.id, old.head.version, new).await;
-        Ok(self.begin(run.clone(), self.sure(&run, created)?, claim))
+        let created = self.sure(&run, created)?;
+        Ok(self.begin(run, created, claim))
     }
 
     /// A store that went away may have kept the run and lost its answer. The caller hears that it failed, but a run

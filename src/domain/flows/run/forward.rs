@@ -125,7 +125,7 @@ impl Run {
         let (index, name) = (step.index, step.name.clone());
         Arc::make_mut(&mut self.outputs).insert(name, output);
         self.touch(position);
-        self.step_over(index);
+        self.step_over();
         match self.definition.route(index, true) {
             Route::Step(next) => self.head.cursor = Some(next),
             Route::Succeed | Route::Fail => self.finish(RunStatus::Succeeded, now),
@@ -173,7 +173,7 @@ impl Run {
         step.undoable &= !clean;
         let (index, name) = (step.index, step.name.clone());
         self.touch(position);
-        self.step_over(index);
+        self.step_over();
         if let (Route::Step(next), false) =
             (self.definition.route(index, false), unknown || cause == Cause::Cancel)
         {
@@ -200,7 +200,7 @@ impl Run {
         self.emit(EventKind::Output, at, who, json!({"lines": lines}));
     }
 
-    fn step_over(&mut self, _index: usize) {
+    fn step_over(&mut self) {
         self.head.takeovers = 0;
         self.head.wake_at = None;
         self.raise_percent(0);

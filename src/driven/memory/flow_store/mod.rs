@@ -3,11 +3,10 @@
 mod events;
 mod state;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flow_domain::flows::definition::Definition;
 use flow_domain::flows::event::Event;
 use flow_domain::flows::run::{Run, RunStatus};
 use flow_domain::flows::store::{
@@ -124,9 +123,5 @@ impl FlowStore for MemoryFlowStore {
 
     async fn standing(&self, run: &Run) -> Result<Standing> {
         Ok(self.state().standing(run))
-    }
-
-    async fn definition(&self, hash: &str) -> Result<Option<Arc<Definition>>> {
-        Ok(self.state().definition(hash))
     }
 }

@@ -1,10 +1,8 @@
 //! What the memory store holds, and the laws it keeps.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flow_domain::flows::definition::Definition;
 use flow_domain::flows::event::Event;
 use flow_domain::flows::run::{Run, RunStatus};
 use flow_domain::flows::store::{
@@ -272,11 +270,6 @@ impl State {
             key_queue: ahead.count() as i64,
             able_workers: able.count() as i64,
         }
-    }
-
-    pub(super) fn definition(&self, hash: &str) -> Option<Arc<Definition>> {
-        let found = self.runs.values().find(|stored| &*stored.run.definition_hash == hash)?;
-        Some(found.run.definition.clone())
     }
 }
 

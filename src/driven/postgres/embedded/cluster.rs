@@ -64,7 +64,7 @@ impl Cluster {
             home.clone()
         } else {
             let hash = Sha256::digest(home.as_os_str().as_bytes());
-            let name: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+            let name = flow_domain::hex(&hash[..6]);
             let short = PathBuf::from(format!("/tmp/flow-manager-{name}"));
             identity.make_private(&short)?;
             short

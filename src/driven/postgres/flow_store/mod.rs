@@ -133,8 +133,4 @@ impl FlowStore for PgFlowStore {
     async fn standing(&self, run: &Run) -> Result<Standing> {
         reads::standing(&self.pool, run).await
     }
-
-    async fn definition(&self, hash: &str) -> Result<Option<Arc<Definition>>> {
-        reads::definition(self, hash).await
-    }
 }

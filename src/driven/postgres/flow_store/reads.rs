@@ -65,7 +65,7 @@ pub(super) async fn runs(store: &PgFlowStore, filter: &RunFilter) -> Result<Vec<
     Ok(runs)
 }
 
-pub(super) async fn definition(store: &PgFlowStore, hash: &str) -> Result<Option<Arc<Definition>>> {
+async fn definition(store: &PgFlowStore, hash: &str) -> Result<Option<Arc<Definition>>> {
     if let Some(known) = store.known(hash) {
         return Ok(Some(known));
     }
