@@ -15,9 +15,9 @@ struct Stat {
 }
 
 /// Reads who `pid` is. None when it is gone, or on a system without `/proc`.
-pub fn identify(pid: i32, session: i32) -> Option<Identity> {
-    let stat = stat(pid)?;
-    Some(Identity { pid, start_time: stat.start_time, boot_id: boot_id(), session, started_at_ms: now_ms() })
+pub fn identify(pid: i32) -> Option<Identity> {
+    let Stat { start_time, session, .. } = stat(pid)?;
+    Some(Identity { pid, start_time, boot_id: boot_id(), session, started_at_ms: now_ms() })
 }
 
 /// Whether the program itself lives. A zombie does not: its wrapper knows how it ended.
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn this_process_is_alive_and_another_start_time_is_not_it() {
         let pid = i32::try_from(std::process::id()).expect("pids are small");
-        let identity = identify(pid, 0).expect("we live");
+        let identity = identify(pid).expect("we live");
         assert!(is_alive(&identity));
         assert!(!is_alive(&Identity { start_time: identity.start_time + 1, ..identity.clone() }));
         assert!(!is_alive(&Identity { boot_id: "another".into(), ..identity }));

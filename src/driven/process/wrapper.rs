@@ -16,8 +16,8 @@ use flow_domain::ports::Limits;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, getppid, getsid,
-    kill_process_group, setrlimit, setsid, umask, waitid, waitpgid,
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, getppid, kill_process_group,
+    setrlimit, setsid, umask, waitid, waitpgid,
 };
 
 use super::identity::identify;
@@ -80,8 +80,7 @@ fn start(record: &Record, stdin: bool) -> io::Result<Child> {
 /// The starter: tells who it is, then becomes the program. It returns only when it cannot.
 fn become_program(record: &Record, wrapper: &str) -> io::Result<()> {
     let spec = record.spec()?.ok_or(io::ErrorKind::NotFound)?;
-    let session = getsid(None)?.as_raw_nonzero().get();
-    if let Some(identity) = identify(getpid().as_raw_nonzero().get(), session) {
+    if let Some(identity) = identify(getpid().as_raw_nonzero().get()) {
         record.set_identity(&identity)?;
     }
     record.forget_spec()?;
