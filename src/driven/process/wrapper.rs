@@ -11,6 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 
 use flow_domain::ports::Limits;
 use rustix::fs::Mode;
@@ -19,6 +20,7 @@ use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, getppid, kill_process_group,
     setrlimit, setsid, umask, waitid, waitpgid,
 };
+use signal_hook::consts::{SIGINT, SIGQUIT};
 
 use super::identity::identify;
 use super::record::{Ending, Record};
@@ -51,6 +53,7 @@ fn supervise(record: &Record) -> io::Result<()> {
         return record.forget_spec();
     }
     adopt_orphans();
+    let_signals_through()?;
     record.begin()?;
     match start(record, spec.stdin) {
         Ok(child) => watch(record, child),
@@ -59,6 +62,15 @@ fn supervise(record: &Record) -> io::Result<()> {
             not_started(record, &error)
         }
     }
+}
+
+/// A service that a script started in the background ignores SIGINT, and so would the program: a signal that is
+/// ignored stays so, one that is caught is back to its default in whatever is started next.
+fn let_signals_through() -> io::Result<()> {
+    for signal in [SIGINT, SIGQUIT] {
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
+    Ok(())
 }
 
 /// Starts the starter, with the program's own input, output and group.

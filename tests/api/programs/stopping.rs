@@ -1,8 +1,10 @@
 //! Cancelling, and taking too long.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flow_domain::ports::Programs;
+use flow_manager::driven::process::{ChildPrograms, ProcessOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::{Bench, Heard, lives, read, until};
@@ -53,6 +55,25 @@ async fn a_program_that_takes_too_long_is_stopped() {
     program.timeout = Duration::from_millis(100);
     let exit = bench.run(program).await.unwrap();
     assert_eq!((exit.signal, exit.timed_out, exit.cancelled), (Some(2), true, false));
+}
+
+/// A shell without job control lets what it starts in the background ignore SIGINT.
+#[tokio::test]
+async fn a_service_that_ignores_sigint_starts_programs_that_do_not() {
+    let bench = Bench::new();
+    let executable = bench.path("in-background");
+    let script = format!("#!/bin/sh\ntrap '' INT QUIT\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_flow-manager"));
+    std::fs::write(&executable, script).unwrap();
+    std::fs::set_permissions(&executable, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let programs = ChildPrograms::new(ProcessOptions {
+        executable,
+        records: bench.path("records"),
+        allowed: BTreeMap::new(),
+    });
+    let mut program = bench.script("exec sleep 1000");
+    program.timeout = Duration::from_millis(100);
+    let exit = programs.run(program, &Heard::default(), &CancellationToken::new()).await.unwrap();
+    assert_eq!((exit.signal, exit.timed_out), (Some(2), true));
 }
 
 #[tokio::test]

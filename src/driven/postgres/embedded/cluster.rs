@@ -94,6 +94,10 @@ impl Cluster {
                 found => {
                     if matches!(found, Found::Stale) {
                         let _ = fs::remove_file(self.data.join("postmaster.pid"));
+                        // A dead server that nobody waited for still has its pid, and would keep the socket's lock.
+                        let _ = fs::remove_file(
+                            self.socket_dir.join(format!(".s.PGSQL.{}.lock", settings::PORT)),
+                        );
                     }
                     match self.launch() {
                         Ok(()) => launched = true,
