@@ -107,7 +107,7 @@ fn check_targets(definition: &Definition, at: &str, faults: &mut Vec<Fault>) {
 }
 
 /// Steps in an order in which each comes after all that lead to it, or a step on a cycle.
-fn order(definition: &Definition) -> Result<Vec<usize>, usize> {
+pub(super) fn order(definition: &Definition) -> Result<Vec<usize>, usize> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,

@@ -6,6 +6,7 @@
 mod attempt;
 mod lease;
 mod live;
+mod plan;
 mod recover;
 mod secrets;
 mod step;
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 pub use lease::Lease;
 pub use live::Live;
+pub use plan::{FlowPlan, PlannedStep};
 pub use submit::{Submitted, Watch};
 
 use super::registry::Registry;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::catalogue::{Catalogue, Flow};
-use super::engine::{Engine, Submitted, Watch};
+use super::engine::{Engine, FlowPlan, Submitted, Watch};
 use super::event::Event;
 use super::posted::Posted;
 use super::registry::Registry;
@@ -81,6 +81,20 @@ impl Flows {
             parent: None,
         };
         self.started(self.engine.submit(Run::new(start, clock::now()), idempotency).await?).await
+    }
+
+    /// What starting a flow would do. Whoever may start it may ask; a definition with faults is planned as far as its
+    /// faults go.
+    pub async fn plan(&self, caller: &Caller, flow: Value, input: &Value) -> Result<FlowPlan> {
+        let flow = match self.find(caller, flow) {
+            Err(error) if error.code == "flow.invalid" => {
+                return Ok(FlowPlan { faults: error.faults, ..FlowPlan::default() });
+            }
+            found => found?,
+        };
+        let mut plan = self.engine.plan(&flow.definition, caller, input).await;
+        plan.faults.splice(..0, flow.input_faults(input));
+        Ok(plan)
     }
 
     /// Starts an ended run anew from one of its steps, with what still stands of it.

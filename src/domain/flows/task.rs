@@ -15,7 +15,7 @@ use super::context::Context;
 use super::outcome::{Outcome, Reason, Recovery, Stop};
 
 /// What running a task twice would do; it decides what its durability costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Same input, same output, nothing touched: may be run again at will. Its checkpoint rides with the next

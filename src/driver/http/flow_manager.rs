@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flow_domain::flows::engine::FlowPlan;
 use flow_domain::flows::run::Run;
 use flow_domain::users::Role;
 use rocket::http::{Method, Status};
@@ -41,6 +42,15 @@ impl JsonSchema for FlowReference {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({"type": ["string", "object"]})
     }
+}
+
+/// `POST /flow-manager` answers the one, or with `plan=true` the other.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code, reason = "a schema for the API page")]
+enum RunOrPlan<'a> {
+    Run(RunView<'a>),
+    Plan(FlowPlan),
 }
 
 /// A flow that can be started by its name.
@@ -91,7 +101,12 @@ pub(super) fn resource() -> Resource {
                 "The same key with the same body gives the same run, for 24 hours",
             )
             .body::<StartFlow>()
-            .answers::<RunView>(200, "The run is over, whatever its status")
+            .query(
+                "plan",
+                "Answer what would happen and start nothing",
+                json!({"type": "boolean", "default": false}),
+            )
+            .answers::<RunOrPlan>(200, "The run is over, whatever its status; or the plan")
             .header("Preference-Applied", "What became of `Prefer`")
             .answers::<RunView>(202, "The run goes on; look at `Location` later")
             .header("Location", "The run's address")
@@ -122,9 +137,12 @@ async fn start(
     query: Query,
     body: JsonBody<StartFlow>,
 ) -> Handled {
-    query.only(&[])?;
+    query.only(&["plan"])?;
     let StartFlow { flow, input } = body.0;
     let input = Value::Object(input);
+    if query.flag("plan")? {
+        return Answer::ok(&services.flows.plan(&caller, flow.0, &input).await?);
+    }
     let idempotency = key.of(&caller, "POST /flow-manager".to_owned(), &json!([flow.0, input]));
     let started = services.flows.start(&caller, flow.0, input, idempotency).await?;
     let wait = Duration::from_secs(prefer.wait_s(DEFAULT_WAIT_S));

@@ -40,7 +40,7 @@ async fn a_cancel_reaches_a_running_task_at_once(store: Arc<dyn FlowStore>) {
     process.flows.cancel(&process.caller, id).await.unwrap();
     process.flows.cancel(&process.caller, id).await.unwrap();
     let run = process.ended(id).await;
-    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
     assert_eq!((run.head.status, run.head.cause), (RunStatus::Cancelled, Some(Cause::Cancel)));
     assert_eq!((notes.all().len(), count(&busy.undos)), (2, 1));
     process.flows.cancel(&process.caller, id).await.unwrap();

@@ -2,6 +2,7 @@
 
 mod ending;
 mod listing;
+mod planning;
 mod refusals;
 mod retrying;
 mod starting;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, TestApp};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 pub const RUNS: &str = "/flow-manager/runs";
 
 /// Posts a flow with these headers.

@@ -18,7 +18,7 @@ use super::TestDb;
 pub const DEMO_PASSWORD: &str = "aFtg&89M";
 
 /// How long the service may take to be ready, and to end.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at something that has no event to wait for.
 const PAUSE: Duration = Duration::from_millis(20);
 

@@ -23,7 +23,7 @@ async fn an_exhausted_pool_says_busy_in_time_and_recovers() {
     let held = (pool.client().await.unwrap(), pool.client().await.unwrap());
     let started = Instant::now();
     assert_eq!(seen(&pool.client().await.map(drop).unwrap_err()), BUSY);
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(30));
     drop(held);
     pool.ping().await.unwrap();
 }

@@ -51,18 +51,21 @@ impl Engine {
 
     async fn give_one(&self, run: &mut Run, path: &str, version: Option<&str>) -> Result<String> {
         let (value, version) = self.secrets.resolve(path, version).await?;
-        if value.len() < SHORTEST {
-            let public = format!(
-                "The secret {path:?} has under {SHORTEST} characters and cannot be kept out of logs."
-            );
-            return Err(Error::new(Kind::Invalid, "secret.too_short", public));
+        if let Some(error) = too_short(path, &value) {
+            return Err(error);
         }
         run.given.add(path, value);
         Ok(version)
     }
 }
 
-fn secret_paths(input: &Value) -> Vec<String> {
+pub(super) fn too_short(path: &str, value: &str) -> Option<Error> {
+    let public =
+        || format!("The secret {path:?} has under {SHORTEST} characters and cannot be kept out of logs.");
+    (value.len() < SHORTEST).then(|| Error::new(Kind::Invalid, "secret.too_short", public()))
+}
+
+pub(super) fn secret_paths(input: &Value) -> Vec<String> {
     let mut paths = Vec::new();
     let mut found = |_: &str, reference: &crate::flows::reference::Reference| {
         if let Root::Secret(path) = &reference.root

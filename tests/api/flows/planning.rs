@@ -1,0 +1,91 @@
+//! What would happen, asked beforehand.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::{RUNS, flow, learner};
+use crate::harness::{Answer, TestApp};
+
+const PLAN: &str = "/flow-manager?plan=true";
+
+fn codes(answer: &Answer) -> Vec<(&str, &str)> {
+    let all = answer.body["faults"].as_array().unwrap().iter();
+    all.map(|fault| (fault["pointer"].as_str().unwrap(), fault["code"].as_str().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_plan_says_what_would_happen_and_nothing_does() {
+    let app = TestApp::start().await;
+    let token = app.login().await;
+    let steps = flow(&[
+        ("folder", "create_directory", json!({"lab": "${input.lab}"})),
+        (
+            "keep",
+            "store_data",
+            json!({"dataset": "planned", "rows": [{"n": "${tasks.folder.output.directory}"}]}),
+        ),
+        ("nap", "sleep", json!({"seconds": 2})),
+    ]);
+    let answer = app.post(PLAN, &token, &json!({"flow": steps, "input": {"lab": "web"}})).await;
+    assert_eq!((answer.status, codes(&answer)), (StatusCode::OK, vec![]), "{}", answer.body);
+    let plan = &answer.body;
+    assert_eq!(plan["undo_order"], json!(["keep", "folder"]));
+    let names: Vec<&Value> = plan["steps"].as_array().unwrap().iter().map(|step| &step["name"]).collect();
+    assert_eq!(names, ["folder", "keep", "nap"]);
+    assert_eq!(plan["steps"][0]["input"], json!({"lab": "web"}));
+    assert_eq!(plan["steps"][1]["input"]["rows"][0]["n"], "${tasks.folder.output.directory}");
+    assert_eq!(
+        (&plan["steps"][0]["on_success"], &plan["steps"][0]["on_failure"]),
+        (&json!("keep"), &json!("fail"))
+    );
+    assert_eq!(plan["steps"][2]["on_success"], "end");
+    assert!(plan["steps"][2]["summary"].as_str().unwrap().contains('2'), "{plan}");
+    assert_eq!(app.get(RUNS, &token).await.body["data"], json!([]), "nothing was started");
+}
+
+#[tokio::test]
+async fn a_plan_lists_what_would_fail() {
+    let app = TestApp::start().await;
+    let token = app.login().await;
+    let post = async |body: Value| app.post(PLAN, &token, &body).await;
+
+    let broken = post(json!({"flow": {"name": "x", "tasks": [{"name": "a", "task": "nop"}]}})).await;
+    assert_eq!(codes(&broken), [("/flow/tasks/0/task", "task.unknown")]);
+    // The input decides, and it is known already.
+    let steps = flow(&[("nap", "sleep", json!({"seconds": "${input.seconds}"}))]);
+    let answer = post(json!({"flow": steps, "input": {"seconds": "long"}})).await;
+    assert_eq!(answer.body["steps"][0]["name"], "nap", "{}", answer.body);
+    assert!(codes(&answer).iter().all(|(_, code)| *code == "task.input_invalid"), "{}", answer.body);
+    assert!(!codes(&answer).is_empty());
+    let report = post(json!({"flow": "data-report", "input": {"top": 1000}})).await;
+    assert!(codes(&report).contains(&("/input/top", "flow.input_invalid")), "{}", report.body);
+
+    let ann = learner(&app, "ann").await;
+    app.post(PLAN, &ann, &json!({"flow": "data-report"})).await.refused(403, "flow.forbidden");
+    app.post(PLAN, "", &json!({"flow": "hello"})).await.refused(401, "auth.token_missing");
+    post(json!({"flow": "nothing"})).await.refused(422, "flow.unknown");
+    app.post("/flow-manager?plan=maybe", &token, &json!({"flow": "hello"}))
+        .await
+        .refused(400, "query.invalid");
+}
+
+#[tokio::test]
+async fn a_plan_looks_for_the_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secrets.toml");
+    std::fs::write(&file, "\"there/it-is\" = \"long enough\"\n\"too/short\" = \"abc\"\n").unwrap();
+    let flows = dir.path().join("flows");
+    std::fs::create_dir(&flows).unwrap();
+    let text = "name = \"secretive\"\n[[tasks]]\nname = \"a\"\ntask = \"noop\"\n\
+                input.value = [\"${secret:there/it-is}\", \"${secret:not/there}\", \"${secret:too/short}\"]\n";
+    std::fs::write(flows.join("secretive.toml"), text).unwrap();
+    let url = format!("file://{}", file.display());
+    let app =
+        TestApp::start_with(&[("FLOW_SECRETS_URL", &url), ("FLOW_CONFIG_DIR", dir.path().to_str().unwrap())])
+            .await;
+    let token = app.login().await;
+    let answer = app.post(PLAN, &token, &json!({"flow": "secretive"})).await;
+    let at = "/flow/tasks/0/input";
+    assert_eq!(codes(&answer), [(at, "secret.unknown"), (at, "secret.too_short")], "{}", answer.body);
+    assert!(!answer.body.to_string().contains("long enough"));
+}
