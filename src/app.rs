@@ -19,6 +19,7 @@ use flow_domain::flows::store::{FlowStore, Worker};
 use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::Probe;
 use flow_domain::ports::Ports;
+use flow_domain::rooms::{History, RoomSettings, Rooms};
 use flow_domain::users::{SignIn, Tokens, Users};
 
 use crate::config::Config;
@@ -26,7 +27,7 @@ use crate::driven::credentials::BcryptPasswords;
 use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::labs::LabFolders;
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
-use crate::driven::postgres::{PgDatasets, PgFlowStore, PgLabSessions, PgStateCopies, PgUsers};
+use crate::driven::postgres::{PgDatasets, PgFlowStore, PgLabSessions, PgRoomStore, PgStateCopies, PgUsers};
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
 use crate::driven::secrets_file::SecretsFile;
 use crate::driven::start_error::StartError;
@@ -109,6 +110,7 @@ fn assemble(
         records: stores.state.path().join("children"),
         allowed: config.exec.allow.clone(),
     }));
+    let rooms = rooms(&config, &stores);
     let (ports, terraform) = ports(&config, &stores, users.clone(), programs.clone())?;
 
     let flow_store =
@@ -145,6 +147,7 @@ fn assemble(
         tokens: as_tokens,
         users,
         flows,
+        rooms: rooms.clone(),
         checkup: Arc::new(Checkup::new(probes)),
         readiness: readiness.clone(),
     };
@@ -163,6 +166,7 @@ fn assemble(
             stores,
             flow_store,
             engine,
+            rooms,
             tokens,
             passwords,
             programs,
@@ -171,6 +175,16 @@ fn assemble(
         },
         rocket,
     ))
+}
+
+/// Rooms in the database, where all replicas find them.
+fn rooms(config: &Config, stores: &Stores) -> Arc<Rooms> {
+    let store = Arc::new(PgRoomStore::new(stores.pool.clone(), &stores.session));
+    let sessions = Arc::new(PgLabSessions::new(stores.pool.clone()));
+    let days = Duration::from_secs(24 * 3600) * config.rooms.history_days.get();
+    let history = History { messages: config.rooms.history_messages.get(), age: days };
+    let settings = RoomSettings { history, posts_per_minute: config.rooms.posts_per_minute };
+    Arc::new(Rooms::new(store, sessions, settings))
 }
 
 /// Whether everything dies with this service's first process: then children are told to end, and are not left.

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use flow_domain::flows::Engine;
+use flow_domain::rooms::Rooms;
 use flow_domain::users::{Offered, Passwords};
 use rocket::fairing::AdHoc;
 use rocket::{Build, Rocket};
@@ -64,6 +65,7 @@ pub(super) struct Service {
     pub stores: Stores,
     pub flow_store: Arc<PgFlowStore>,
     pub engine: Arc<Engine>,
+    pub rooms: Arc<Rooms>,
     pub tokens: Arc<LateTokens>,
     pub passwords: Arc<dyn Passwords>,
     pub programs: Arc<ChildPrograms>,
@@ -116,6 +118,7 @@ impl Service {
             Some(ended) => ended,
             None => server.await,
         };
+        self.rooms.retire().await;
         log::info!("stopped");
         self.stores.close().await?;
         outcome(ended)
@@ -134,6 +137,7 @@ impl Service {
         let key = self.stores.signing_key(&self.config).await?;
         self.tokens.arrive(JwtTokens::new(&key, &*self.config.auth.issuer, &*self.config.auth.audience));
         self.seed().await?;
+        tokio::spawn(self.rooms.clone().work());
         tokio::spawn(upkeep(self.flow_store.clone(), self.programs.clone()));
         let work = tokio::spawn(self.engine.clone().work());
         self.engine.lease().held().await;

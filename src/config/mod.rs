@@ -34,6 +34,7 @@ pub struct Config {
     pub auth: Auth,
     pub oidc: Oidc,
     pub proxmox: Proxmox,
+    pub rooms: Rooms,
     pub terraform: Terraform,
     pub http: Http,
     pub exec: Exec,

@@ -121,6 +121,14 @@ pub struct Proxmox {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Rooms {
+    pub history_messages: NonZeroU32,
+    pub history_days: NonZeroU32,
+    pub posts_per_minute: NonZeroU32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Terraform {
     #[serde(deserialize_with = "path")]
     pub bin: Option<PathBuf>,

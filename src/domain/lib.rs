@@ -1,4 +1,4 @@
-//! The domain of Flow Manager: flows, runs, tasks, users and labs.
+//! The domain of Flow Manager: flows, runs, tasks, users, labs and rooms.
 //!
 //! Nothing here knows HTTP or SQL. What the domain needs from outside it names as a port, a trait in
 //! [`ports`] or beside its subject ([`flows::FlowStore`]); the adapters live in the service crate.
@@ -12,6 +12,7 @@ mod hex;
 mod ids;
 pub mod labs;
 pub mod ports;
+pub mod rooms;
 pub mod testing;
 pub mod users;
 

@@ -9,4 +9,5 @@ mod labs;
 mod layers;
 mod postgres;
 mod programs;
+mod rooms;
 mod terraform;

@@ -3,12 +3,14 @@
 mod datasets;
 mod flow_store;
 mod lab_sessions;
+mod rooms;
 mod state_copies;
 mod users;
 
 pub use datasets::MemoryDatasets;
 pub use flow_store::MemoryFlowStore;
 pub use lab_sessions::MemoryLabSessions;
+pub use rooms::MemoryRoomStore;
 pub use state_copies::MemoryStateCopies;
 pub use users::MemoryUsers;
 

@@ -6,9 +6,11 @@ pub mod error;
 pub mod flow_store;
 pub mod keys;
 pub mod lab_sessions;
+mod listen;
 pub mod migrate;
 pub mod pool;
 pub mod probe;
+pub mod rooms;
 pub mod state_copies;
 pub mod users;
 
@@ -16,5 +18,6 @@ pub use datasets::PgDatasets;
 pub use flow_store::PgFlowStore;
 pub use lab_sessions::PgLabSessions;
 pub use pool::{PgPool, PoolSettings};
+pub use rooms::PgRoomStore;
 pub use state_copies::{PgStateCopies, StateKey};
 pub use users::PgUsers;

@@ -13,7 +13,7 @@ use rocket::request::{FromRequest, Outcome, Request};
 use rocket::response::stream::{Event, EventStream, stream};
 
 /// A comment keeps proxies from closing a quiet stream.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Read from the store at once. The next are read when these are on their way, so that a reader who is slow holds
 /// these in memory and no more.
 const AT_ONCE: usize = 200;
@@ -24,8 +24,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) type RunStream = EventStream<Pin<Box<dyn Stream<Item = Event> + Send>>>;
 
-/// The header `Last-Event-ID` a reader sends when it comes back; 0 without one.
-pub(super) struct LastEventId(pub(super) i64);
+/// The header `Last-Event-ID` a reader sends when it comes back.
+pub(super) struct LastEventId(pub(super) Option<i64>);
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for LastEventId {
@@ -33,7 +33,7 @@ impl<'r> FromRequest<'r> for LastEventId {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
         let last = request.headers().get_one("Last-Event-ID").and_then(|id| id.parse().ok());
-        Outcome::Success(Self(last.unwrap_or(0).max(0)))
+        Outcome::Success(Self(last.filter(|id: &i64| *id >= 0)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use flow_domain::users::{Caller as Someone, Role};
+use flow_domain::users::{Caller as Someone, Role, Verified};
 use flow_domain::{Error, Kind};
 use rocket::http::Status;
 use rocket::request::{FromRequest, Outcome, Request};
@@ -70,12 +70,32 @@ at_least!(
     Admin, Role::Admin
 );
 
-fn caller(request: &Request<'_>, floor: Role) -> Result<Someone, Error> {
+/// Anyone with a good token, and what it says besides.
+pub struct Bearer(pub Verified);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Bearer {
+    type Error = Refused;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
+        match verified(request) {
+            Ok(verified) => Outcome::Success(Self(verified)),
+            Err(error) => Outcome::Error(refuse(request, error)),
+        }
+    }
+}
+
+fn verified(request: &Request<'_>) -> Result<Verified, Error> {
     let token = bearer(request)?;
     let services =
         request.rocket().state::<Services>().ok_or_else(|| Error::internal("no services are managed"))?;
-    let caller = services.tokens.verify(token)?.caller;
-    Exchange::of(request).is_by(caller.id);
+    let verified = services.tokens.verify(token)?;
+    Exchange::of(request).is_by(verified.caller.id);
+    Ok(verified)
+}
+
+fn caller(request: &Request<'_>, floor: Role) -> Result<Someone, Error> {
+    let caller = verified(request)?.caller;
     if caller.role < floor {
         let public = format!("This needs the role {floor} or above; yours is {}.", caller.role);
         return Err(Error::forbidden("auth.role_too_low", public));

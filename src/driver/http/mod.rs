@@ -17,6 +17,8 @@ pub mod problem;
 pub mod query;
 mod quiet;
 pub mod requests;
+mod room_stream;
+mod rooms;
 mod run_view;
 mod runs;
 pub mod server;

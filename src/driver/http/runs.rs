@@ -187,7 +187,7 @@ async fn events(
     let after = query.number("after", 0..=i64::MAX)?;
     let wait = query.number("wait", 0..=300)?;
     if after.is_none() && wait.is_none() {
-        return Ok(Events::Stream(follow(services.flows.clone(), run, last.0, shutdown)));
+        return Ok(Events::Stream(follow(services.flows.clone(), run, last.0.unwrap_or(0), shutdown)));
     }
     let (after, wait) = (after.unwrap_or(0), Duration::from_secs(wait.unwrap_or(0) as u64));
     let (events, done) = services.flows.events(run, after, MAX_EVENTS, wait).await?;

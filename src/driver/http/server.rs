@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use flow_domain::flows::Flows;
+use flow_domain::rooms::Rooms;
 use flow_domain::users::{SignIn, Tokens, Users};
 use rocket::config::{Config, Ident, LogLevel, Shutdown};
 use rocket::error::ErrorKind;
@@ -15,7 +16,9 @@ use serde_json::Value;
 
 use super::health::{Checkup, Readiness};
 use super::requests::Requests;
-use super::{Answer, Handled, Operation, Resource, catchers, flow_manager, health, login, me, openapi, runs};
+use super::{
+    Answer, Handled, Operation, Resource, catchers, flow_manager, health, login, me, openapi, rooms, runs,
+};
 
 /// What handlers may call.
 pub struct Services {
@@ -23,6 +26,7 @@ pub struct Services {
     pub tokens: Arc<dyn Tokens>,
     pub users: Arc<dyn Users>,
     pub flows: Arc<Flows>,
+    pub rooms: Arc<Rooms>,
     pub checkup: Arc<Checkup>,
     pub readiness: Arc<Readiness>,
 }
@@ -44,7 +48,14 @@ pub struct HttpSettings {
 
 /// Every resource of the service.
 fn resources() -> Vec<Resource> {
-    vec![health::resource(), login::resource(), me::resource(), flow_manager::resource(), runs::resource()]
+    vec![
+        health::resource(),
+        login::resource(),
+        me::resource(),
+        flow_manager::resource(),
+        runs::resource(),
+        rooms::resource(),
+    ]
 }
 
 /// The service, ready to launch. The logger must be set before: Rocket brings its own where there is none.

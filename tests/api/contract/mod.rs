@@ -3,6 +3,7 @@
 mod datasets;
 mod flow_store;
 mod lab_sessions;
+mod rooms;
 mod state_copies;
 mod users;
 

@@ -9,6 +9,7 @@ mod socket;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use flow_domain::flows::engine::Setup;
 use flow_domain::flows::store::Worker;
 use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::{Condition, Probe};
+use flow_domain::rooms::{History, RoomSettings, Rooms};
 use flow_domain::testing::TestContext;
 use flow_domain::users::{Account, Offered, Passwords, Role, SignIn, Tokens, User, Users};
 use flow_domain::{Result, UserId, WorkerId};
@@ -28,7 +30,7 @@ use serde_json::Value;
 use super::health::{Checkup, Readiness};
 use super::{HttpSettings, Services, server};
 use crate::driven::credentials::{BcryptPasswords, JwtTokens, SigningKey};
-use crate::driven::memory::MemoryFlowStore;
+use crate::driven::memory::{MemoryFlowStore, MemoryLabSessions, MemoryRoomStore};
 use crate::driven::secrets_file::SecretsFile;
 
 pub(super) const SECRET: &str = "a signing key of at least thirty-two bytes";
@@ -104,6 +106,7 @@ impl Parts {
             tokens: tokens.clone(),
             users: users.clone(),
             flows: flows(),
+            rooms: rooms(),
             checkup: Arc::new(Checkup::new(vec![Arc::new(part.clone())])),
             readiness: readiness.clone(),
         };
@@ -181,6 +184,14 @@ fn flows() -> Arc<Flows> {
         leaves_children: false,
     };
     Arc::new(Flows::new(Engine::new(setup), store, Arc::default(), registry))
+}
+
+/// Nobody in them.
+fn rooms() -> Arc<Rooms> {
+    let history = History { messages: 1000, age: Duration::from_secs(3600) };
+    let settings = RoomSettings { history, posts_per_minute: NonZeroU32::MAX };
+    let sessions = Arc::new(MemoryLabSessions::default());
+    Arc::new(Rooms::new(Arc::new(MemoryRoomStore::default()), sessions, settings))
 }
 
 /// An answer, read to its end.

@@ -113,22 +113,24 @@ async fn every_call_that_names_a_role_refuses_the_one_below() {
             .join("/");
         let call = async |token: Option<&str>| {
             let request = service.client.req(operation.method, path.clone()).header(ContentType::JSON);
-            seen(with(request, token).dispatch().await).await
+            let answer = with(request, token).dispatch().await;
+            // What is granted may be a stream, which ends much later.
+            if answer.status().code < 300 { None } else { Some(seen(answer).await) }
         };
         let bare = call(None).await;
         let Some(floor) = operation.role else {
-            assert_ne!(bare.code(), "auth.token_missing", "{path}");
+            assert!(bare.is_none_or(|bare| bare.code() != "auth.token_missing"), "{path}");
             continue;
         };
         guarded += 1;
-        bare.is_problem(401, "auth.token_missing");
+        bare.expect("a refusal").is_problem(401, "auth.token_missing");
         let below =
             [Role::Anonymous, Role::Learner, Role::Operator].into_iter().rev().find(|role| *role < floor);
         if let Some(role) = below {
-            call(Some(&service.token(role))).await.is_problem(403, "auth.role_too_low");
+            call(Some(&service.token(role))).await.expect("a refusal").is_problem(403, "auth.role_too_low");
         }
         let enough = call(Some(&service.token(floor))).await;
-        assert_ne!(enough.code(), "auth.role_too_low", "{path}");
+        assert!(enough.is_none_or(|enough| enough.code() != "auth.role_too_low"), "{path}");
     }
     assert!(guarded > 0);
 }

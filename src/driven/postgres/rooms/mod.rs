@@ -1,0 +1,109 @@
+//! Rooms: messages in one order a room, and who reads where.
+
+mod messages;
+mod readers;
+
+use async_trait::async_trait;
+use flow_domain::rooms::{History, Leave, Message, Person, PersonKind, RoomName, RoomStore, Signal, Text};
+use flow_domain::{Error, Result, UserId};
+use tokio::sync::mpsc;
+use tokio_postgres::{Config, Row};
+use uuid::Uuid;
+
+use super::listen::listen;
+use super::pool::{PgPool, column};
+
+/// Signals that wait for who listens; more are lost, and the look now and then finds what they told.
+const SIGNALS: usize = 1024;
+
+pub struct PgRoomStore {
+    pool: PgPool,
+    /// For the connection that listens.
+    session: Config,
+}
+
+impl PgRoomStore {
+    pub fn new(pool: PgPool, session: &Config) -> Self {
+        Self { pool, session: session.clone() }
+    }
+}
+
+#[async_trait]
+impl RoomStore for PgRoomStore {
+    async fn post(&self, room: &RoomName, from: &Person, text: &Text) -> Result<Message> {
+        messages::post(&self.pool, room, from, text).await
+    }
+
+    async fn after(&self, room: &RoomName, after: i64, history: History) -> Result<Vec<Message>> {
+        messages::after(&self.pool, room, after, history).await
+    }
+
+    async fn heads(&self, rooms: &[RoomName]) -> Result<Vec<(RoomName, i64)>> {
+        messages::heads(&self.pool, rooms).await
+    }
+
+    async fn message(&self, room: &RoomName, id: i64) -> Result<Option<Message>> {
+        messages::message(&self.pool, room, id).await
+    }
+
+    async fn delete(&self, room: &RoomName, id: i64) -> Result<bool> {
+        messages::delete(&self.pool, room, id).await
+    }
+
+    async fn prune(&self, history: History) -> Result<u64> {
+        readers::prune(&self.pool).await?;
+        messages::prune(&self.pool, history).await
+    }
+
+    async fn leave(&self, room: &RoomName, user: UserId) -> Result<Leave> {
+        readers::leave(&self.pool, room, user).await
+    }
+
+    async fn leaves(&self, after: Option<i64>) -> Result<Vec<Leave>> {
+        readers::leaves(&self.pool, after).await
+    }
+
+    async fn report(
+        &self,
+        process: Uuid,
+        came: &[(RoomName, Person)],
+        went: &[(RoomName, UserId)],
+    ) -> Result<bool> {
+        readers::report(&self.pool, process, came, went).await
+    }
+
+    async fn retire(&self, process: Uuid) -> Result<()> {
+        readers::retire(&self.pool, process).await
+    }
+
+    async fn present(&self, room: &RoomName, besides: Uuid) -> Result<Vec<Person>> {
+        readers::present(&self.pool, room, besides).await
+    }
+
+    fn signals(&self) -> mpsc::Receiver<Signal> {
+        listen(self.session.clone(), "listen room_signal", SIGNALS, Signal::Anything, signal)
+    }
+}
+
+/// `posted ROOM NUMBER`, or `left NUMBER ROOM USER`: no part has a blank in it.
+fn signal(payload: &str) -> Option<Signal> {
+    let words: Vec<&str> = payload.split(' ').collect();
+    match words.as_slice() {
+        ["posted", room, number] => Some(Signal::Posted(RoomName::parse(room).ok()?, number.parse().ok()?)),
+        ["left", number, room, user] => Some(Signal::Left(Leave {
+            number: number.parse().ok()?,
+            room: RoomName::parse(room).ok()?,
+            user: UserId::parse(user)?,
+        })),
+        _ => None,
+    }
+}
+
+fn room_name(row: &Row) -> Result<RoomName> {
+    RoomName::parse(column(row, "room")?).map_err(Error::internal)
+}
+
+fn kind(row: &Row, name: &str) -> Result<PersonKind> {
+    let kind: &str = column(row, name)?;
+    PersonKind::parse(kind).ok_or_else(|| Error::internal(format!("stored kind of person {kind} is unknown")))
+}

@@ -1,0 +1,156 @@
+//! Rooms: reading one as a stream, saying something, seeing who is there, leaving.
+
+use std::time::Duration;
+
+use flow_domain::Error;
+use flow_domain::rooms::{Message, Person, RoomName};
+use flow_domain::users::Role;
+use jiff::Timestamp;
+use rocket::http::Method;
+use rocket::{State, delete, get, post, routes};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::body::JsonBody;
+use super::event_stream::LastEventId;
+use super::guards::Bearer;
+use super::query::Query;
+use super::room_stream::{Form, LINES, RoomStream};
+use super::{Answer, Handled, Operation, Problem, Resource, Services};
+
+const DEFAULT_TIMEOUT_S: i64 = 60;
+const MAX_TIMEOUT_S: i64 = 3600;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewMessage {
+    /// One line: 1 to 4,000 characters, none of them a control character.
+    text: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Present {
+    /// By name.
+    users: Vec<Person>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Left {
+    /// Always `ok`.
+    status: &'static str,
+}
+
+pub(super) fn resource() -> Resource {
+    let room = "/room/{name}";
+    let refusals = |operation: Operation| {
+        operation
+            .role(Role::Anonymous)
+            .problem(400, &["room.name_invalid"])
+            .problem(403, &["room.forbidden"])
+            .problem(404, &["room.unknown"])
+    };
+    let read = Operation::new(Method::Get, room, "Read a room as messages come")
+        .query(
+            "timeout",
+            "Seconds until the stream ends, 60 when left out",
+            json!({"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_S}),
+        )
+        .query(
+            "after",
+            "Number of the last message seen: what came since is sent first. 0: the whole history",
+            json!({"type": "integer", "minimum": 0}),
+        )
+        .takes_header("Last-Event-ID", "The same as `after`, which wins")
+        .takes_header("Accept", "`text/event-stream` for server-sent events, each with a message as its data")
+        .answers_with(
+            200,
+            LINES,
+            "One message as JSON a line; an empty line, at least each 15 s, keeps it open",
+        );
+    let said = Operation::new(Method::Post, room, "Say something")
+        .body::<NewMessage>()
+        .answers::<Message>(201, "The message; it is stored")
+        .problem(422, &["message.invalid"])
+        .problem(429, &["room.too_fast"]);
+    let deleted = Operation::new(Method::Delete, "/room/{name}/{message}", "Delete a message")
+        .answers_with(204, "", "It is no longer in the history")
+        .problem(403, &["message.not_yours"])
+        .problem(404, &["message.unknown"]);
+    let who = Operation::new(Method::Get, "/room/{name}/who", "Who reads a room")
+        .answers::<Present>(200, "Everyone with a stream of it open, each once");
+    let left = Operation::new(Method::Delete, "/room/{name}/me", "Leave a room")
+        .role(Role::Anonymous)
+        .problem(400, &["room.name_invalid"])
+        .answers::<Left>(200, "All your streams of it end");
+    Resource {
+        routes: routes![read, say, remove, present, leave],
+        operations: vec![refusals(read), refusals(said), refusals(deleted), refusals(who), left],
+    }
+}
+
+#[get("/room/<name>")]
+async fn read(
+    services: &State<Services>,
+    bearer: Bearer,
+    name: &str,
+    query: Query,
+    last: LastEventId,
+    form: Form,
+    shutdown: rocket::Shutdown,
+) -> Result<RoomStream, Problem> {
+    query.only(&["timeout", "after"])?;
+    let timeout = query.number("timeout", 1..=MAX_TIMEOUT_S)?.unwrap_or(DEFAULT_TIMEOUT_S);
+    let after = query.number("after", 0..=i64::MAX)?.or(last.0);
+    let Bearer(verified) = bearer;
+    // A stream does not outlive the token it was opened with.
+    let left = Timestamp::now().duration_until(verified.expires_at).as_secs().clamp(1, timeout);
+    let room = RoomName::parse(name)?;
+    let reader = services.rooms.open(&verified.caller, Person::of(&verified), room, after).await?;
+    Ok(RoomStream::new(reader, form, Duration::from_secs(left.unsigned_abs()), shutdown))
+}
+
+#[post("/room/<name>", data = "<body>")]
+async fn say(
+    services: &State<Services>,
+    bearer: Bearer,
+    name: &str,
+    query: Query,
+    body: JsonBody<NewMessage>,
+) -> Handled {
+    query.only(&[])?;
+    let room = RoomName::parse(name)?;
+    let Bearer(verified) = bearer;
+    let from = Person::of(&verified);
+    Answer::created(&services.rooms.post(&verified.caller, &from, &room, &body.0.text).await?)
+}
+
+#[delete("/room/<name>/<message>", rank = 2)]
+async fn remove(
+    services: &State<Services>,
+    bearer: Bearer,
+    name: &str,
+    message: &str,
+    query: Query,
+) -> Handled {
+    query.only(&[])?;
+    let unknown = || Error::not_found("message.unknown", "There is no such message.");
+    let room = RoomName::parse(name)?;
+    let id = message.parse::<i64>().ok().filter(|id| id.to_string() == message).ok_or_else(unknown)?;
+    services.rooms.delete(&bearer.0.caller, &room, id).await?;
+    Ok(Answer::no_content())
+}
+
+#[get("/room/<name>/who")]
+async fn present(services: &State<Services>, bearer: Bearer, name: &str, query: Query) -> Handled {
+    query.only(&[])?;
+    let users = services.rooms.who(&bearer.0.caller, &RoomName::parse(name)?).await?;
+    Answer::ok(&Present { users })
+}
+
+#[delete("/room/<name>/me")]
+async fn leave(services: &State<Services>, bearer: Bearer, name: &str, query: Query) -> Handled {
+    query.only(&[])?;
+    services.rooms.leave(&bearer.0.caller, &RoomName::parse(name)?).await?;
+    Answer::ok(&Left { status: "ok" })
+}
