@@ -24,10 +24,13 @@ use flow_domain::users::{SignIn, Tokens, Users};
 
 use crate::config::Config;
 use crate::driven::credentials::BcryptPasswords;
+use crate::driven::grader::{Accounts, ChildGraders};
 use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::labs::LabFolders;
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
-use crate::driven::postgres::{PgDatasets, PgFlowStore, PgLabSessions, PgRoomStore, PgStateCopies, PgUsers};
+use crate::driven::postgres::{
+    PgDatasets, PgFlowStore, PgGradeEvidence, PgLabSessions, PgRoomStore, PgStateCopies, PgUsers,
+};
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
 use crate::driven::secrets_file::SecretsFile;
 use crate::driven::start_error::StartError;
@@ -52,6 +55,7 @@ const PASSWORD_WAIT: Duration = Duration::from_secs(10);
 
 /// Serves until SIGINT or SIGTERM. The error is one sentence.
 pub fn serve(config: Config) -> Result<(), StartError> {
+    keep_memory_private();
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let workers = match config.server.workers {
         0 => cores.max(2),
@@ -71,6 +75,15 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     // Threads that hash passwords or wait for a child must not keep a stopped service alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// Programs that run as this service's own user can read neither its memory nor its environment, where secrets are.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
+        log::warn!("other programs of this user can read this service's memory: {error}");
+    }
 }
 
 /// Runs the program that a record directory describes, in a session of its own.
@@ -211,6 +224,7 @@ fn ports(
     let labs = Arc::new(LabFolders::load(&config.config.dir.join("labs"))?);
     let text = |error: flow_domain::Error| error.to_string();
     let http = HttpClientOptions { allowed_hosts: config.http.allow.clone(), ..HttpClientOptions::default() };
+    let graders = Arc::new(graders(config, stores, programs.clone()));
     let ports = Ports {
         http: Arc::new(ReqwestHttpClient::new(&http).map_err(text)?),
         programs,
@@ -218,10 +232,27 @@ fn ports(
         workspaces: Arc::new(FsWorkspaces::new(stores.workspaces()).map_err(text)?),
         labs,
         sessions: Arc::new(PgLabSessions::new(stores.pool.clone())),
+        graders,
+        evidence: Arc::new(PgGradeEvidence::new(stores.pool.clone())),
         datasets: Arc::new(PgDatasets::new(stores.pool.clone())),
         users,
     };
     Ok((ports, found))
+}
+
+/// With users of their own graders cannot pass the state directory, which is nobody else's; then their desks are
+/// where everybody has files.
+fn graders(config: &Config, stores: &Stores, programs: Arc<ChildPrograms>) -> ChildGraders {
+    let (accounts, why) = Accounts::usable(config.grade.uids.clone());
+    let root = match (&config.grade.dir, &accounts) {
+        (Some(dir), _) => dir.clone(),
+        (None, Accounts::Own(_)) => std::env::temp_dir().join("flow-manager-grade"),
+        (None, Accounts::Service) => stores.state.path().join("grade"),
+    };
+    if let Some(why) = why {
+        log::info!("graders run as this service's own user: {why}");
+    }
+    ChildGraders::new(root, accounts, programs)
 }
 
 /// Where secrets are; Vault is not among the places yet.

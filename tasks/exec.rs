@@ -119,6 +119,7 @@ fn program(ctx: &Context, input: &Input) -> Result<Program, Stop> {
         grace: GRACE,
         timeout: Duration::from_secs(input.timeout_s.into()),
         limits: Limits::default(),
+        confine: None,
     })
 }
 

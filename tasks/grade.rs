@@ -1,31 +1,28 @@
 //! `grade`: has the lab's own program look at what the caller did.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flow_domain::SessionId;
 use flow_domain::flows::OrStop;
 use flow_domain::flows::{Context, Plan, Policy, Stop, TypedTask};
-use flow_domain::labs::{Lab, Session, SessionStatus};
-use flow_domain::ports::{Exit, Limits, Lines, Program};
+use flow_domain::labs::{Evidence, GradeJob, Lab, Session, SessionStatus};
+use flow_domain::ports::Exit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::grading::{Said, Test};
-use crate::lab_session::{lab, open, own_folder, private_folder};
+use crate::grading::{MOST_FEEDBACK, Passing, Said, Test, cut};
+use crate::lab_session::{lab, open, own_folder};
 
 /// A grader that is told to stop has this long; then it is killed.
 const GRACE: Duration = Duration::from_secs(5);
-/// Of address space, which is more than what is used.
-const MEMORY_BYTES: u64 = 4 << 30;
-const FILE_BYTES: u64 = 64 << 20;
+
+/// What a process without processor time left is ended by; see signal(7).
+const SIGXCPU: i32 = 24;
 
 pub struct Grade;
 
@@ -104,93 +101,76 @@ impl TypedTask for Grade {
 async fn grade(ctx: &Context, lab: &Lab, session: &Session, dir: &Path) -> Result<Output, Stop> {
     // The session's copy of the grader: it belongs to the version of the lab that the learner has.
     let grader = dir.join("grade");
-    let bytes = fs::read(&grader).fatal_clean("grade.no_grader")?;
-    let desk = Desk::set_up(ctx, session, dir).fatal("grade.directory_unusable")?;
-    fs::set_permissions(&grader, fs::Permissions::from_mode(0o700)).fatal("grade.no_grader")?;
-
+    let grader_sha256 = flow_domain::hex(Sha256::digest(fs::read(&grader).fatal_clean("grade.no_grader")?));
+    // The same attempt after a crash finds the grader that was started.
+    let step = flow_domain::hex(&Sha256::digest(&ctx.step)[..6]);
+    let own = own_folder(dir).fatal("session.directory_unusable")?;
+    let timeout = Duration::from_secs(lab.grade_timeout_s);
+    let job = GradeJob {
+        grader,
+        dir: dir.to_owned(),
+        record_dir: own.join(format!("grade-{}-{step}-{}", ctx.run, ctx.attempt)),
+        input: told(ctx, session),
+        limits: lab.grading.limits(timeout),
+        timeout,
+        grace: GRACE,
+    };
     ctx.progress(5, "The grader looks at your work");
     let started = Instant::now();
-    let program = desk.program(grader, Duration::from_secs(lab.grade_timeout_s));
-    let exit = ctx.ports.programs.run(program, &Passing(ctx), &ctx.cancel).await;
-    let said = exit.map_err(unfollowed).and_then(|exit| judge(&exit, lab, desk.result()));
-    desk.clear();
-    let verdict = said?;
+    let graded = ctx.ports.graders.grade(job, &Passing::to(ctx), &ctx.cancel).await.map_err(unfollowed)?;
+    let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+
+    let verdict = judge(&graded.exit, lab, graded.result);
+    let evidence = Evidence {
+        session: session.id,
+        run: ctx.run,
+        outcome: outcome(&verdict),
+        tests: json!(verdict.as_ref().map_or(&[][..], |verdict| &verdict.said.tests[..])),
+        output: output(&graded.exit),
+        grader_sha256: grader_sha256.clone(),
+        lab_version: session.lab_version.clone(),
+        duration_ms,
+    };
+    ctx.ports.evidence.keep(&evidence).await?;
+    let Verdict { said, gradable } = verdict?;
     Ok(Output {
         session: session.id,
-        score: verdict.said.score,
-        max: verdict.said.max,
-        gradable: verdict.gradable,
-        tests: Said::shown(verdict.said.tests),
-        feedback: verdict.said.feedback,
-        grader_sha256: flow_domain::hex(Sha256::digest(bytes)),
+        score: said.score,
+        max: said.max,
+        gradable,
+        tests: Said::shown(said.tests),
+        feedback: said.feedback,
+        grader_sha256,
         lab_version: session.lab_version.clone(),
-        duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
+        duration_ms,
     })
 }
 
-/// The folder in which one attempt is graded, in the session's directory and out of the lab's way.
-struct Desk {
-    dir: PathBuf,
+/// What the grader is told; where the session's files are is added by whoever lays them out.
+fn told(ctx: &Context, session: &Session) -> Value {
+    json!({
+        "session": session.id,
+        "user": session.user,
+        "lab": session.lab,
+        "lab_version": session.lab_version,
+        "attempt": ctx.attempt,
+        "outputs": session.outputs,
+        "answers": ctx.run_input.get("answers").filter(|answers| answers.is_object()).unwrap_or(&json!({})),
+    })
 }
 
-impl Desk {
-    /// The same attempt after a crash finds its own folder, and in it the grader that was started.
-    fn set_up(ctx: &Context, session: &Session, dir: &Path) -> io::Result<Self> {
-        let step = flow_domain::hex(&Sha256::digest(&ctx.step)[..6]);
-        let desk = Self { dir: own_folder(dir)?.join(format!("grade-{}-{step}-{}", ctx.run, ctx.attempt)) };
-        private_folder(&desk.dir)?;
-        let input = json!({
-            "session": session.id,
-            "user": session.user,
-            "lab": session.lab,
-            "lab_version": session.lab_version,
-            "attempt": ctx.attempt,
-            "directory": dir,
-            "outputs": session.outputs,
-            "answers": ctx.run_input.get("answers").filter(|answers| answers.is_object()).unwrap_or(&json!({})),
-        });
-        // One key a line, so that a grader needs no more than a shell to read it.
-        fs::write(desk.dir.join("input.json"), serde_json::to_vec_pretty(&input)?)?;
-        Ok(desk)
+fn outcome(verdict: &Result<Verdict, Stop>) -> String {
+    match verdict {
+        Ok(Verdict { gradable: true, .. }) => "graded".to_owned(),
+        Ok(_) => "not_gradable".to_owned(),
+        Err(Stop::Retry { reason, .. } | Stop::Fail(reason) | Stop::FailClean(reason)) => reason.code.clone(),
+        Err(Stop::WaitUntil(_)) => "waiting".to_owned(),
     }
+}
 
-    fn program(&self, grader: PathBuf, timeout: Duration) -> Program {
-        let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let env = [
-            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
-            ("LANG", "C.UTF-8".to_owned()),
-            ("HOME", text(self.dir.join("work"))),
-            ("TMPDIR", text(self.dir.join("work"))),
-            ("FM_GRADE_INPUT", text(self.dir.join("input.json"))),
-            ("FM_GRADE_RESULT", text(self.dir.join("result.json"))),
-        ];
-        Program {
-            path: grader,
-            args: vec![],
-            env: env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>(),
-            cwd: "work".into(),
-            record_dir: self.dir.clone(),
-            stdin: None,
-            grace: GRACE,
-            timeout,
-            limits: Limits {
-                cpu_s: Some(timeout.as_secs()),
-                memory_bytes: Some(MEMORY_BYTES),
-                file_bytes: Some(FILE_BYTES),
-            },
-        }
-    }
-
-    /// What the grader wrote, if it wrote something.
-    fn result(&self) -> Option<String> {
-        fs::read_to_string(self.dir.join("result.json")).ok().filter(|text| !text.trim().is_empty())
-    }
-
-    fn clear(&self) {
-        if let Err(error) = fs::remove_dir_all(&self.dir) {
-            log::warn!("a grading folder is left behind: {error}");
-        }
-    }
+/// Both streams, each its head and tail; a database's text holds no NUL.
+fn output(exit: &Exit) -> String {
+    [&*exit.stdout, &*exit.stderr].concat().replace('\0', "\u{fffd}")
 }
 
 #[derive(Debug)]
@@ -201,7 +181,7 @@ struct Verdict {
 
 /// Exit 0: graded. 1: cannot be graded, which is a score of zero and the reason. All else, and above all a timeout,
 /// is no score at all.
-fn judge(exit: &Exit, lab: &Lab, result: Option<String>) -> Result<Verdict, Stop> {
+fn judge(exit: &Exit, lab: &Lab, result: Result<Option<String>, String>) -> Result<Verdict, Stop> {
     if exit.timed_out {
         let detail = format!("The grader took longer than {} s; no grade was stored.", lab.grade_timeout_s);
         return Err(Stop::fail("grade.timed_out", detail));
@@ -211,19 +191,24 @@ fn judge(exit: &Exit, lab: &Lab, result: Option<String>) -> Result<Verdict, Stop
     }
     match exit.code {
         Some(0) => {
-            let text = result.or_else(|| last_line(&exit.stdout));
+            let text = result.map_err(|why| fault(&why))?.or_else(|| last_line(&exit.stdout));
             let said =
                 Said::read(&text.ok_or_else(|| fault("it gave no result"))?).map_err(|why| fault(&why))?;
             Ok(Verdict { said, gradable: true })
         }
         Some(1) => {
-            let said = result.and_then(|text| Said::read(&text).ok());
+            let said = result.ok().flatten().and_then(|text| Said::read(&text).ok());
             let words = said.as_ref().and_then(|said| said.feedback.clone());
             let why = words.or_else(|| last_line(&exit.stdout)).or_else(|| last_line(&exit.stderr));
             let max = said.map_or(100.0, |said| said.max);
-            Ok(Verdict { said: Said { score: 0.0, max, tests: vec![], feedback: why }, gradable: false })
+            let feedback = why.map(|why| cut(why, MOST_FEEDBACK));
+            Ok(Verdict { said: Said { score: 0.0, max, tests: vec![], feedback }, gradable: false })
         }
         Some(code) => Err(fault(&format!("it ended with exit code {code}"))),
+        None if exit.signal == Some(SIGXCPU) => {
+            let detail = "The grader used more processor time than it has; no grade was stored.";
+            Err(Stop::fail("grade.timed_out", detail))
+        }
         None => Err(fault("it was ended by a signal")),
     }
 }
@@ -242,19 +227,6 @@ fn unfollowed(error: flow_domain::Error) -> Stop {
 
 fn fault(why: &str) -> Stop {
     Stop::retry("grade.fault", format!("The grader is at fault, not you: {why}. No grade was stored."))
-}
-
-/// Passes the grader's words on as they come.
-struct Passing<'a>(&'a Context);
-
-impl Lines for Passing<'_> {
-    fn stdout(&self, line: &str) {
-        self.0.line(line);
-    }
-
-    fn stderr(&self, line: &str) {
-        self.0.line(line);
-    }
 }
 
 #[cfg(test)]

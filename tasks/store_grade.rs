@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use flow_domain::flows::OrStop;
 use flow_domain::flows::{Context, Stop, TypedTask};
-use flow_domain::labs::Grade;
+use flow_domain::labs::{Grade, GradingPolicy, Session};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::grade;
-use crate::lab_session::open;
+use crate::lab_session::{lab, open};
 
 pub struct StoreGrade;
 
@@ -28,6 +28,20 @@ pub struct Output {
     /// Points that were reached.
     score: f64,
     /// Points that could be reached.
+    max: f64,
+    /// The attempt that counts by the lab's policy, this one or an earlier one.
+    counts: Counted,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Counted {
+    /// Which attempt of a session counts in this lab.
+    policy: GradingPolicy,
+    /// Its number.
+    attempt: u32,
+    /// Its points.
+    score: f64,
+    /// The points it could have reached.
     max: f64,
 }
 
@@ -55,6 +69,18 @@ impl TypedTask for StoreGrade {
             duration_ms: graded.duration_ms,
         };
         let attempt = ctx.ports.sessions.add_grade(&grade).await?;
-        Ok(Output { attempt, score: grade.score, max: grade.max })
+        let counts = counted(ctx, &input.lab, &session).await?;
+        Ok(Output { attempt, score: grade.score, max: grade.max, counts })
     }
+}
+
+/// The policy is the lab's of today: a teacher who changes it changes what counts, and no attempt.
+async fn counted(ctx: &Context, name: &str, session: &Session) -> Result<Counted, Stop> {
+    let policy = lab(ctx, name)?.grading.policy;
+    let attempts = ctx.ports.sessions.grades(session.id).await?;
+    let index = policy.counts(&attempts).ok_or("the attempt that was just stored is not there");
+    let index = index.fatal("grade.not_stored")?;
+    let attempt = u32::try_from(index + 1).fatal("grade.not_stored")?;
+    let Grade { score, max, .. } = attempts[index];
+    Ok(Counted { policy, attempt, score, max })
 }

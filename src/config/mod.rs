@@ -36,6 +36,7 @@ pub struct Config {
     pub proxmox: Proxmox,
     pub rooms: Rooms,
     pub terraform: Terraform,
+    pub grade: Grade,
     pub http: Http,
     pub exec: Exec,
     pub worker: Worker,

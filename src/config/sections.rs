@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use log::LevelFilter;
@@ -136,6 +137,15 @@ pub struct Terraform {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Grade {
+    #[serde(deserialize_with = "ids")]
+    pub uids: Option<RangeInclusive<u32>>,
+    #[serde(deserialize_with = "path")]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Http {
     pub allow: Vec<String>,
 }
@@ -178,6 +188,17 @@ fn text<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error>
 
 fn path<'de, D: Deserializer<'de>>(input: D) -> Result<Option<PathBuf>, D::Error> {
     Ok(text(input)?.map(PathBuf::from))
+}
+
+/// `FIRST-LAST`. 0 is root, and the last number of all means "no user" to the system.
+fn ids<'de, D: Deserializer<'de>>(input: D) -> Result<Option<RangeInclusive<u32>>, D::Error> {
+    let Some(text) = text(input)? else { return Ok(None) };
+    let range = text
+        .split_once('-')
+        .and_then(|(first, last)| Some(first.trim().parse().ok()?..=last.trim().parse().ok()?));
+    let usable = range.filter(|range| *range.start() > 0 && *range.end() < u32::MAX && !range.is_empty());
+    let wrong = || de::Error::custom(format!("{text:?} is not FIRST-LAST, two numbers of users above 0"));
+    usable.ok_or_else(wrong).map(Some)
 }
 
 fn secret<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Secret>, D::Error> {

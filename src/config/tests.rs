@@ -128,3 +128,14 @@ fn a_key_that_needs_another_says_so() {
         ["proxmox.url is set, but proxmox.token, which it needs, is not."]
     );
 }
+
+#[test]
+fn users_of_graders_are_a_range_without_root() {
+    let config = Config::load(None, [("FLOW_GRADE_UIDS", "70000-70003")]).unwrap();
+    assert_eq!(config.grade.uids, Some(70000..=70003));
+    assert_eq!(Config::load(None, [("FLOW_GRADE_UIDS", "")]).unwrap().grade.uids, None);
+    for wrong in ["0-9", "9-8", "nobody", "5", "1-4294967295"] {
+        let why = faults(&[("FLOW_GRADE_UIDS", wrong)]);
+        assert!(why[0].contains("FIRST-LAST"), "{why:?}");
+    }
+}

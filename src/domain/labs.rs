@@ -1,5 +1,7 @@
 //! Labs: folders with Terraform, a grader and words; sessions: one learner in one of them.
 
+mod grading;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Result, RunId, SessionId, UserId};
+pub use grading::{Evidence, GradeEvidence, GradeJob, Graded, Graders, Grading, GradingPolicy};
 
 /// A lab as its folder describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,6 +32,8 @@ pub struct Lab {
     pub apply_timeout_s: u64,
     /// How long the grader may take, in seconds.
     pub grade_timeout_s: u64,
+    /// What the grader may use, and which attempt counts.
+    pub grading: Grading,
 }
 
 /// The labs this service offers.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::datasets::Datasets;
-use crate::labs::{LabCatalogue, LabSessions};
+use crate::labs::{GradeEvidence, Graders, LabCatalogue, LabSessions};
 use crate::users::Users;
 use crate::{Result, SessionId, UserId};
 
@@ -24,6 +24,8 @@ pub struct Ports {
     pub workspaces: Arc<dyn Workspaces>,
     pub labs: Arc<dyn LabCatalogue>,
     pub sessions: Arc<dyn LabSessions>,
+    pub graders: Arc<dyn Graders>,
+    pub evidence: Arc<dyn GradeEvidence>,
     pub datasets: Arc<dyn Datasets>,
     pub users: Arc<dyn Users>,
 }
@@ -72,6 +74,15 @@ pub struct Program {
     pub grace: Duration,
     pub timeout: Duration,
     pub limits: Limits,
+    /// It is not trusted with more than its own files.
+    pub confine: Option<Confine>,
+}
+
+/// What a program is held to that is not trusted: all that it starts ends with it, and it gains no rights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confine {
+    /// The user and the group it runs as; none: those of the service.
+    pub account: Option<u32>,
 }
 
 /// What a program may use at most; none is no limit of ours. They hold for each process of it by itself.
@@ -81,6 +92,10 @@ pub struct Limits {
     pub memory_bytes: Option<u64>,
     /// Of one file it writes, its output included.
     pub file_bytes: Option<u64>,
+    /// Processes and threads at once. The system counts them by user: of one that others use too, this many more
+    /// than it has at the start.
+    #[serde(default)]
+    pub processes: Option<u64>,
 }
 
 /// How a program ended.

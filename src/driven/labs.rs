@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flow_domain::labs::{Lab, LabCatalogue};
+use flow_domain::labs::{Grading, Lab, LabCatalogue};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -30,6 +30,8 @@ struct Card {
     apply_timeout_s: u64,
     #[serde(default = "default_grade_s")]
     grade_timeout_s: u64,
+    #[serde(default)]
+    grading: Grading,
 }
 
 fn default_apply_s() -> u64 {
@@ -74,6 +76,7 @@ fn read(name: &str, dir: PathBuf) -> Result<Lab, String> {
     let card: Card = toml::from_str(&text).map_err(|error| format!("lab.toml: {error}"))?;
     within("apply_timeout_s", card.apply_timeout_s, MOST_APPLY_S)?;
     within("grade_timeout_s", card.grade_timeout_s, MOST_GRADE_S)?;
+    card.grading.check().map_err(|why| format!("lab.toml: {why}"))?;
 
     let mut files = Vec::new();
     list(&dir, &dir, &mut files)?;
@@ -104,6 +107,7 @@ fn read(name: &str, dir: PathBuf) -> Result<Lab, String> {
         dir,
         apply_timeout_s: card.apply_timeout_s,
         grade_timeout_s: card.grade_timeout_s,
+        grading: card.grading,
     })
 }
 

@@ -1,3 +1,6 @@
+use flow_domain::labs::Grading;
+use std::path::PathBuf;
+
 use super::*;
 
 const RESULT: &str = r#"{"score": 3, "max": 4}"#;
@@ -17,6 +20,7 @@ fn a_lab() -> Lab {
         version: "v".into(),
         apply_timeout_s: 1,
         grade_timeout_s: 60,
+        grading: Grading::default(),
     }
 }
 
@@ -33,23 +37,23 @@ fn the_result_is_the_file_and_else_the_last_line() {
     let lab = a_lab();
     let other = "working\n{\"score\": 1, \"max\": 4}\n\n";
     let score = |judged: Result<Verdict, Stop>| judged.unwrap().said.score;
-    assert_eq!(score(judge(&exit(Some(0), other), &lab, Some(RESULT.into()))), 3.0);
-    assert_eq!(score(judge(&exit(Some(0), other), &lab, None)), 1.0);
-    assert_eq!(code(judge(&exit(Some(0), "done\n"), &lab, None)), "grade.fault");
+    assert_eq!(score(judge(&exit(Some(0), other), &lab, Ok(Some(RESULT.into())))), 3.0);
+    assert_eq!(score(judge(&exit(Some(0), other), &lab, Ok(None))), 1.0);
+    assert_eq!(code(judge(&exit(Some(0), "done\n"), &lab, Ok(None))), "grade.fault");
 }
 
 #[test]
 fn what_cannot_be_graded_scores_zero_with_the_reason() {
-    let verdict = judge(&exit(Some(1), "no session\n"), &a_lab(), Some(RESULT.into())).unwrap();
+    let verdict = judge(&exit(Some(1), "no session\n"), &a_lab(), Ok(Some(RESULT.into()))).unwrap();
     assert_eq!((verdict.said.score, verdict.said.max, verdict.gradable), (0.0, 4.0, false));
     assert_eq!(verdict.said.feedback.as_deref(), Some("no session"));
-    let verdict = judge(&exit(Some(1), ""), &a_lab(), None).unwrap();
+    let verdict = judge(&exit(Some(1), ""), &a_lab(), Ok(None)).unwrap();
     assert_eq!((verdict.said.max, verdict.said.feedback.as_deref()), (100.0, Some("words")));
 }
 
 #[test]
 fn a_fault_a_signal_and_a_timeout_are_never_a_score() {
-    let (lab, result) = (a_lab(), || Some(RESULT.to_owned()));
+    let (lab, result) = (a_lab(), || Ok(Some(RESULT.to_owned())));
     for broken in [Some(2), Some(126), None] {
         assert_eq!(code(judge(&exit(broken, RESULT), &lab, result())), "grade.fault");
     }
@@ -57,4 +61,12 @@ fn a_fault_a_signal_and_a_timeout_are_never_a_score() {
     assert_eq!(code(judge(&late, &lab, result())), "grade.timed_out");
     let stopped = Exit { cancelled: true, ..exit(Some(0), RESULT) };
     assert_eq!(code(judge(&stopped, &lab, result())), "grade.stopped");
+}
+
+#[test]
+fn a_result_that_cannot_be_taken_is_a_fault_and_never_the_last_line() {
+    let link = || Err("its result is not a plain file".to_owned());
+    assert_eq!(code(judge(&exit(Some(0), RESULT), &a_lab(), link())), "grade.fault");
+    let verdict = judge(&exit(Some(1), "no session"), &a_lab(), link()).unwrap();
+    assert_eq!((verdict.said.score, verdict.gradable), (0.0, false));
 }

@@ -1,10 +1,20 @@
 //! What a grader says, and whether to believe it. A fault of the grader is never a grade.
 
+mod passing;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The larger part of a result is tests and words; more than this is a grader gone wrong.
+pub use passing::Passing;
+
+/// Of a result in the last line of the output; a file's is held to the same by whoever reads it.
 const MOST_RESULT_BYTES: usize = 256 << 10;
+/// Of tests in a result.
+const MOST_TESTS: usize = 1000;
+/// Bytes of the words for the learner that are kept.
+pub const MOST_FEEDBACK: usize = 64 << 10;
+/// Bytes of each of a test's words.
+const MOST_WORDS: usize = 4 << 10;
 
 /// A grader's result, as it writes it.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -16,7 +26,7 @@ pub struct Said {
     pub feedback: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct TestSaid {
     id: String,
     name: String,
@@ -61,9 +71,13 @@ impl Said {
         if text.len() > MOST_RESULT_BYTES {
             return Err("its result is over 256 KiB".into());
         }
-        let said: Self =
-            serde_json::from_str(text).map_err(|error| format!("its result cannot be read: {error}"))?;
+        // The parser's own words would quote the result, and with it a hidden test.
+        let wrong = |error: serde_json::Error| {
+            format!("its result cannot be read: line {}, column {}", error.line(), error.column())
+        };
+        let mut said: Self = serde_json::from_str(text).map_err(wrong)?;
         said.check()?;
+        said.feedback = said.feedback.map(|words| cut(words, MOST_FEEDBACK));
         Ok(said)
     }
 
@@ -72,7 +86,10 @@ impl Said {
         if self.max <= 0.0 {
             return Err("the most that can be reached is not above zero".into());
         }
-        self.tests.iter().try_for_each(|test| fits(&format!("test {:?}", test.id), test.points, test.max))
+        if self.tests.len() > MOST_TESTS {
+            return Err(format!("it has more than {MOST_TESTS} tests"));
+        }
+        self.tests.iter().try_for_each(TestSaid::check)
     }
 
     /// The tests that the learner may see.
@@ -89,6 +106,28 @@ impl Said {
             })
             .collect()
     }
+}
+
+impl TestSaid {
+    fn check(&self) -> Result<(), String> {
+        let name = if self.hidden {
+            "a hidden test".to_owned()
+        } else {
+            format!("test {:?}", cut(self.id.clone(), 64))
+        };
+        let words = [Some(&self.id), Some(&self.name), self.message.as_ref()];
+        if words.into_iter().flatten().any(|words| words.len() > MOST_WORDS) {
+            return Err(format!("{name} has words of more than 4 KiB"));
+        }
+        fits(&name, self.points, self.max)
+    }
+}
+
+/// At most so many bytes, and whole letters.
+pub fn cut(mut words: String, most_bytes: usize) -> String {
+    let end = (0..=most_bytes.min(words.len())).rev().find(|at| words.is_char_boundary(*at)).unwrap_or(0);
+    words.truncate(end);
+    words
 }
 
 fn fits(what: &str, points: f64, max: f64) -> Result<(), String> {
@@ -128,8 +167,35 @@ mod tests {
             r#"{"score": "1", "max": 10}"#,
             r#"{"score": 1, "max": 10, "tests": [{"id": "a", "name": "A", "points": 3, "max": 2, "status": "pass"}]}"#,
             r#"{"score": 1, "max": 10, "tests": [{"id": "a", "name": "A", "points": 1, "max": 2, "status": "great"}]}"#,
+            r#"{"score": 1, "max": 10, "tests": {}}"#,
+            r#"{"score": 1, "max": 10} {"score": 9, "max": 10}"#,
+            "{\"score\": 1, \"max\": 10, \"tests\": [[[[[[[[",
         ] {
             assert!(Said::read(text).is_err(), "{text}");
         }
+        let long = "x".repeat(5 << 10);
+        let test = format!(r#"{{"id": "{long}", "name": "A", "points": 1, "max": 2, "status": "pass"}}"#);
+        assert!(Said::read(&format!(r#"{{"score": 1, "max": 10, "tests": [{test}]}}"#)).is_err());
+        let test = r#"{"id": "a", "name": "A", "points": 1, "max": 2, "status": "pass"}"#;
+        let many = vec![test; MOST_TESTS + 1].join(",");
+        assert!(Said::read(&format!(r#"{{"score": 1, "max": 10, "tests": [{many}]}}"#)).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_result_never_tells_of_a_hidden_test() {
+        for test in [
+            r#"{"id": "canary", "name": "canary", "points": 9, "max": 2, "status": "pass", "hidden": true}"#,
+            r#"{"id": "canary", "name": "A", "points": 1, "max": 2, "status": "canary", "hidden": true}"#,
+            r#"{"id": 1, "name": "A", "points": "canary", "max": 2, "status": "pass", "hidden": true}"#,
+        ] {
+            let why = Said::read(&format!(r#"{{"score": 1, "max": 10, "tests": [{test}]}}"#)).unwrap_err();
+            assert!(!why.contains("canary"), "{why}");
+        }
+    }
+
+    #[test]
+    fn words_are_cut_between_letters() {
+        assert_eq!(cut("aäb".into(), 2), "a");
+        assert_eq!(cut("ab".into(), 9), "ab");
     }
 }

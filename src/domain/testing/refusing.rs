@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::labs::{Grade, Lab, LabCatalogue, LabSessions, Session, SessionStatus};
+use crate::labs::{
+    Evidence, Grade, GradeEvidence, GradeJob, Graded, Graders, Lab, LabCatalogue, LabSessions, Session,
+    SessionStatus,
+};
 use crate::ports::{
     ChildState, Exit, Lines, Program, Programs, Terraform, TerraformEnd, TerraformJob, TerraformWatch,
 };
@@ -93,6 +96,24 @@ impl LabSessions for Refusing {
     }
 
     async fn grades(&self, _session: SessionId) -> Result<Vec<Grade>> {
+        refused()
+    }
+}
+
+#[async_trait]
+impl Graders for Refusing {
+    async fn grade(&self, _: GradeJob, _: &dyn Lines, _: &CancellationToken) -> Result<Graded> {
+        refused()
+    }
+}
+
+#[async_trait]
+impl GradeEvidence for Refusing {
+    async fn keep(&self, _evidence: &Evidence) -> Result<()> {
+        refused()
+    }
+
+    async fn of_session(&self, _session: SessionId) -> Result<Vec<Evidence>> {
         refused()
     }
 }

@@ -2,6 +2,7 @@
 
 mod datasets;
 mod flow_store;
+mod grade_evidence;
 mod lab_sessions;
 mod rooms;
 mod state_copies;
@@ -9,6 +10,7 @@ mod users;
 
 pub use datasets::MemoryDatasets;
 pub use flow_store::MemoryFlowStore;
+pub use grade_evidence::MemoryGradeEvidence;
 pub use lab_sessions::MemoryLabSessions;
 pub use rooms::MemoryRoomStore;
 pub use state_copies::MemoryStateCopies;

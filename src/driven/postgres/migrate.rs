@@ -32,6 +32,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0003_create_lab_session",
     "0004_create_dataset",
     "0005_create_signing_key",
+    "0025_create_grade_evidence",
     "0030_create_room",
 ];
 

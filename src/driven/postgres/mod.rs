@@ -4,6 +4,7 @@ pub mod datasets;
 pub mod embedded;
 pub mod error;
 pub mod flow_store;
+pub mod grade_evidence;
 pub mod keys;
 pub mod lab_sessions;
 mod listen;
@@ -16,6 +17,7 @@ pub mod users;
 
 pub use datasets::PgDatasets;
 pub use flow_store::PgFlowStore;
+pub use grade_evidence::PgGradeEvidence;
 pub use lab_sessions::PgLabSessions;
 pub use pool::{PgPool, PoolSettings};
 pub use rooms::PgRoomStore;

@@ -7,8 +7,9 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use super::record::{Identity, now_ms};
 
 /// Fields of `/proc/PID/stat` that we use; see proc_pid_stat(5).
-struct Stat {
-    state: char,
+pub struct Stat {
+    pub state: char,
+    pub parent: i32,
     group: i32,
     session: i32,
     start_time: u64,
@@ -50,7 +51,7 @@ pub fn kill_group(identity: &Identity) {
     }
 }
 
-fn stat(pid: i32) -> Option<Stat> {
+pub fn stat(pid: i32) -> Option<Stat> {
     parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
@@ -61,13 +62,14 @@ fn parse(line: &str) -> Option<Stat> {
     let number = |position: usize| fields.get(position - 3)?.parse::<u64>().ok();
     Some(Stat {
         state: fields.first()?.chars().next()?,
+        parent: i32::try_from(number(4)?).ok()?,
         group: i32::try_from(number(5)?).ok()?,
         session: i32::try_from(number(6)?).ok()?,
         start_time: number(22)?,
     })
 }
 
-fn pids() -> impl Iterator<Item = i32> {
+pub fn pids() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }

@@ -4,6 +4,7 @@
 //! that directory. Standard output is a file and not a pipe: a pipe whose reader is gone would kill the program, and
 //! a full one would stop it.
 
+mod confine;
 mod follow;
 mod identity;
 mod output;
@@ -22,6 +23,7 @@ use flow_domain::{Error, Kind, Result, RunId};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
+pub use confine::end_all_of;
 use follow::Patience;
 use record::{Record, Spec, private_dir};
 pub use wrapper::child_main;
@@ -93,6 +95,7 @@ impl ChildPrograms {
             cwd,
             stdin: program.stdin.is_some(),
             limits: program.limits,
+            confine: program.confine,
         };
         record.prepare(&spec, program.stdin.as_deref())?;
         drop(lock);

@@ -17,7 +17,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flow_domain::ports::Limits;
+use flow_domain::ports::{Confine, Limits};
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,8 @@ pub struct Spec {
     pub cwd: PathBuf,
     pub stdin: bool,
     pub limits: Limits,
+    #[serde(default)]
+    pub confine: Option<Confine>,
 }
 
 /// Who the program is: a pid alone may be another's by now.

@@ -7,21 +7,22 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
-use flow_domain::ports::Limits;
+use flow_domain::ports::Confine;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, getppid, kill_process_group,
-    setrlimit, setsid, umask, waitid, waitpgid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, getppid, kill_process_group, setsid, umask,
+    waitid, waitpgid,
 };
 use signal_hook::consts::{SIGINT, SIGQUIT};
 
+use super::confine::{end_descendants, limit};
 use super::identity::identify;
 use super::record::{Ending, Record};
 
@@ -56,7 +57,7 @@ fn supervise(record: &Record) -> io::Result<()> {
     let_signals_through()?;
     record.begin()?;
     match start(record, spec.stdin) {
-        Ok(child) => watch(record, child),
+        Ok(child) => watch(record, child, spec.confine.is_some()),
         Err(error) => {
             record.forget_spec()?;
             not_started(record, &error)
@@ -101,17 +102,31 @@ fn become_program(record: &Record, wrapper: &str) -> io::Result<()> {
     if getppid().map(|parent| parent.to_string()).as_deref() != Some(wrapper) {
         return Ok(());
     }
-    let error = match limit(spec.limits) {
-        Ok(()) => Command::new(&spec.path)
-            .args(&spec.args)
-            .env_clear()
-            .envs(&spec.env)
-            .current_dir(&spec.cwd)
-            .exec(),
+    let mut program = Command::new(&spec.path);
+    program.args(&spec.args).env_clear().envs(&spec.env).current_dir(&spec.cwd);
+    let account = spec.confine.and_then(|confine| confine.account);
+    let ready = confine(&mut program, spec.confine).and_then(|()| limit(spec.limits, account));
+    let error = match ready {
+        Ok(()) => program.exec(),
         Err(error) => error,
     };
     // The wrapper leaves it as it is.
     not_started(record, &error)
+}
+
+/// No program of another user's rights, and, with an account, none of the service's: its files are out of reach.
+fn confine(program: &mut Command, confine: Option<Confine>) -> io::Result<()> {
+    let Some(Confine { account }) = confine else { return Ok(()) };
+    #[cfg(target_os = "linux")]
+    rustix::thread::set_no_new_privs(true)?;
+    if let Some(account) = account {
+        // Other groups are given up with the user. What it opens again by /dev/stdout is its own.
+        for stream in [1, 2] {
+            chown(format!("/proc/self/fd/{stream}"), Some(account), Some(account))?;
+        }
+        program.uid(account).gid(account);
+    }
+    Ok(())
 }
 
 fn not_started(record: &Record, error: &io::Error) -> io::Result<()> {
@@ -126,8 +141,11 @@ fn this_program() -> io::Result<PathBuf> {
     }
 }
 
-fn watch(record: &Record, mut child: Child) -> io::Result<()> {
+fn watch(record: &Record, mut child: Child, confined: bool) -> io::Result<()> {
     let status = wait_for_all(Pid::from_child(&child), &mut child)?;
+    if confined {
+        end_descendants();
+    }
     record.forget_spec()?;
     if record.ending()?.is_some() {
         return Ok(());
@@ -157,20 +175,4 @@ fn wait_for_all(pid: Pid, child: &mut Child) -> io::Result<ExitStatus> {
 fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_child_subreaper(Some(getpid()));
-}
-
-/// Set on the starter, and inherited. No core dumps: they hold secrets.
-fn limit(limits: Limits) -> io::Result<()> {
-    let wanted = [
-        (Resource::Core, Some(0)),
-        (Resource::Cpu, limits.cpu_s),
-        (Resource::As, limits.memory_bytes),
-        (Resource::Fsize, limits.file_bytes),
-    ];
-    for (resource, most) in wanted {
-        if most.is_some() {
-            setrlimit(resource, Rlimit { current: most, maximum: most })?;
-        }
-    }
-    Ok(())
 }

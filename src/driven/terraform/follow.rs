@@ -80,6 +80,7 @@ impl TerraformCli {
             grace: job.grace,
             timeout: if command == Command::Init { INIT_TIMEOUT } else { job.timeout },
             limits: Limits::default(),
+            confine: None,
         };
         let stop = cancel.child_token();
         let listener = Listener::new(&place, watch, stop.clone(), known_objects);

@@ -2,6 +2,7 @@
 
 mod datasets;
 mod flow_store;
+mod grade_evidence;
 mod lab_sessions;
 mod rooms;
 mod state_copies;
@@ -39,6 +40,7 @@ pub fn lab(name: &str) -> Lab {
         version: "version-1".into(),
         apply_timeout_s: 60,
         grade_timeout_s: 60,
+        grading: Default::default(),
     }
 }
 

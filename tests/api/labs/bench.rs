@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Answer, TestApp};
+use crate::harness::{Answer, TestApp, free_port};
 
 /// Longer than any of these labs takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,6 +19,8 @@ pub struct Bench {
     token: String,
     /// The configuration of labs that are not shipped.
     config: Option<TempDir>,
+    /// Where graders work: others may pass.
+    desks: TempDir,
 }
 
 impl Bench {
@@ -32,12 +34,23 @@ impl Bench {
 
     /// The shipped flows, and one lab with these files.
     pub async fn with_lab(name: &str, main_tf: &str, grade: &str) -> Self {
+        Self::with_card(name, main_tf, grade, "grade_timeout_s = 2\n", &[]).await
+    }
+
+    /// With more lines in its `lab.toml`, and more settings.
+    pub async fn with_card(
+        name: &str,
+        main_tf: &str,
+        grade: &str,
+        more_card: &str,
+        more: &[(&str, &str)],
+    ) -> Self {
         let config = tempfile::tempdir().unwrap();
         let lab = config.path().join("labs").join(name);
         fs::create_dir_all(&lab).unwrap();
-        let card = "title = \"T\"\nsummary = \"S\"\nminutes = 1\ngrade_timeout_s = 2\n";
+        let card = format!("title = \"T\"\nsummary = \"S\"\nminutes = 1\n{more_card}");
         for (file, text) in
-            [("lab.toml", card), ("main.tf", main_tf), ("tutorial.md", "# T"), ("grade", grade)]
+            [("lab.toml", &*card), ("main.tf", main_tf), ("tutorial.md", "# T"), ("grade", grade)]
         {
             fs::write(lab.join(file), text).unwrap();
         }
@@ -49,13 +62,20 @@ impl Bench {
         {
             fs::copy(entry.path(), flows.join(entry.file_name())).unwrap();
         }
-        Self::start(Some(config), &[]).await
+        Self::start(Some(config), more).await
     }
 
     async fn start(config: Option<TempDir>, more: &[(&str, &str)]) -> Self {
         let key = "ab".repeat(32);
+        let pass = fs::Permissions::from_mode(0o711);
+        let desks = tempfile::Builder::new().prefix("fm-desks-").permissions(pass).tempdir().unwrap();
+        // Users that no other service of this machine has.
+        let first = 20_000 + (u32::from(free_port()) - 20_000) * 3;
+        let users = format!("{first}-{}", first + 2);
         let mut settings = vec![
+            ("FLOW_GRADE_UIDS", users.as_str()),
             ("FLOW_STATE_KEY", key.as_str()),
+            ("FLOW_GRADE_DIR", desks.path().to_str().unwrap()),
             ("FLOW_EXEC_ALLOW", "sh=/bin/sh,cat=/bin/cat,gone=/no/such/program"),
         ];
         if let Some(config) = &config {
@@ -64,7 +84,7 @@ impl Bench {
         settings.extend(more);
         let app = TestApp::start_with(&settings).await;
         let token = app.login().await;
-        Self { app, token, config }
+        Self { app, token, config, desks }
     }
 
     /// Runs a flow to its end; the run.
@@ -111,6 +131,11 @@ impl Bench {
         assert_eq!(answer.status, 202, "{}", answer.body);
     }
 
+    /// Why the run is where it is.
+    pub async fn why(&self, id: &str) -> Value {
+        self.app.get(&format!("/flow-manager/runs/{id}/why"), &self.token).await.body
+    }
+
     /// What the run reported, an event a line.
     pub async fn events(&self, id: &str) -> String {
         let answer = self.app.get(&format!("/flow-manager/runs/{id}/events?after=0"), &self.token).await;
@@ -141,6 +166,26 @@ impl Bench {
             assert!(start.elapsed() < PATIENCE, "{file} never came");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// A path that a grader can reach.
+    pub fn open_path(&self, name: &str) -> PathBuf {
+        self.desks.path().join(name)
+    }
+
+    /// Processes of this service's graders, by the folder in their environment.
+    pub fn graders_alive(&self) -> Vec<String> {
+        let mark = format!("FM_GRADE_INPUT={}", self.desks.path().display());
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let ours = processes.filter(|process| {
+            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+            String::from_utf8_lossy(&environment).contains(&mark)
+        });
+        let shown = |process: fs::DirEntry| {
+            let command = fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+            format!("{} {command}", process.file_name().display())
+        };
+        ours.map(shown).collect()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -67,6 +67,7 @@ impl Bench {
             grace: PATIENCE,
             timeout: PATIENCE,
             limits: Limits::default(),
+            confine: None,
         }
     }
 
