@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use flow_domain::flows::Engine;
+use flow_domain::flows::schedule::Clockwork;
+use flow_domain::flows::{Engine, Flows};
 use flow_domain::rooms::Rooms;
 use flow_domain::users::{Offered, Passwords};
 use rocket::fairing::AdHoc;
@@ -15,12 +16,13 @@ use super::late_tokens::LateTokens;
 use super::stores::Stores;
 use crate::config::Config;
 use crate::driven::credentials::JwtTokens;
-use crate::driven::postgres::{PgFlowStore, migrate, users};
+use crate::driven::postgres::{PgFlowStore, PgSchedules, migrate, users};
 use crate::driven::process::ChildPrograms;
 use crate::driven::start_error::StartError;
 use crate::driver::cli::banner;
 use crate::driver::http::health::Readiness;
 use crate::driver::http::server;
+use crate::driver::schedule;
 
 /// Between attempts to reach a database that is away at the start; each second one is logged.
 const CONNECT_EVERY: Duration = Duration::from_millis(500);
@@ -66,6 +68,7 @@ pub(super) struct Service {
     pub flow_store: Arc<PgFlowStore>,
     pub engine: Arc<Engine>,
     pub rooms: Arc<Rooms>,
+    pub flows: Arc<Flows>,
     pub tokens: Arc<LateTokens>,
     pub passwords: Arc<dyn Passwords>,
     pub programs: Arc<ChildPrograms>,
@@ -139,6 +142,8 @@ impl Service {
         self.seed().await?;
         tokio::spawn(self.rooms.clone().work());
         tokio::spawn(upkeep(self.flow_store.clone(), self.programs.clone()));
+        let schedules = Arc::new(PgSchedules::new(self.stores.pool.clone()));
+        tokio::spawn(schedule::run(Clockwork::new(self.flows.clone(), schedules)));
         let work = tokio::spawn(self.engine.clone().work());
         self.engine.lease().held().await;
         self.readiness.set_ready();

@@ -51,7 +51,21 @@ impl Flow {
             })?),
             None => None,
         };
-        Ok(Self { hash: definition.hash().into(), definition: Arc::new(definition), input })
+        let flow = Self { hash: definition.hash().into(), definition: Arc::new(definition), input };
+        match flow.schedule_faults(at) {
+            faults if faults.is_empty() => Ok(flow),
+            faults => Err(faults),
+        }
+    }
+
+    /// Nobody is there to mend the input of a run that starts by itself.
+    fn schedule_faults(&self, at: &str) -> Vec<Fault> {
+        let Some(schedule) = &self.definition.schedule else { return Vec::new() };
+        let faults = self.input_faults(&schedule.input());
+        faults
+            .into_iter()
+            .map(|fault| Fault { pointer: format!("{at}/schedule{}", fault.pointer), ..fault })
+            .collect()
     }
 
     /// Every way in which a run's input does not fit, with pointers below `/input`.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::definition::{Definition, END, Route};
 use super::reference::{Reference, Root, walk};
 use super::registry::Registry;
+use super::schedule::Schedule;
 use crate::Fault;
 
 /// More steps than this are refused: a run's steps are kept in memory while it runs.
@@ -44,6 +45,9 @@ fn check_shape(definition: &Definition, at: &str, faults: &mut Vec<Fault>) {
     {
         let detail = format!("no task is named {start:?}");
         faults.push(Fault::new(format!("{at}/start_task"), "flow.target_unknown", detail));
+    }
+    if let Some(fault) = definition.schedule.as_ref().and_then(Schedule::fault) {
+        faults.push(Fault::new(format!("{at}/schedule"), "flow.schedule_invalid", fault));
     }
     if let Some(key) = &definition.concurrency_key {
         let here = format!("{at}/concurrency_key");

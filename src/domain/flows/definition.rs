@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::schedule::Schedule;
 use crate::users::Role;
 
 /// The target that ends a flow.
@@ -39,9 +40,9 @@ pub struct Definition {
     /// One run at a time per key; may hold references to `input` and `caller`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency_key: Option<String>,
-    /// Cron, for flow files.
+    /// When it starts by itself, for flow files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<String>,
+    pub schedule: Option<Schedule>,
     /// The type of event that starts it, for flow files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_event: Option<String>,

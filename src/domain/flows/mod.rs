@@ -12,6 +12,7 @@ pub mod posted;
 pub mod reference;
 pub mod registry;
 pub mod run;
+pub mod schedule;
 pub mod secret;
 pub mod service;
 pub mod step;

@@ -5,6 +5,7 @@ mod flow_store;
 mod grade_evidence;
 mod lab_sessions;
 mod rooms;
+mod schedules;
 mod state_copies;
 mod users;
 
@@ -13,6 +14,7 @@ pub use flow_store::MemoryFlowStore;
 pub use grade_evidence::MemoryGradeEvidence;
 pub use lab_sessions::MemoryLabSessions;
 pub use rooms::MemoryRoomStore;
+pub use schedules::MemorySchedules;
 pub use state_copies::MemoryStateCopies;
 pub use users::MemoryUsers;
 

@@ -34,6 +34,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0005_create_signing_key",
     "0025_create_grade_evidence",
     "0030_create_room",
+    "0050_create_flow_schedule",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.

@@ -12,6 +12,7 @@ pub mod migrate;
 pub mod pool;
 pub mod probe;
 pub mod rooms;
+pub mod schedules;
 pub mod state_copies;
 pub mod users;
 
@@ -21,5 +22,6 @@ pub use grade_evidence::PgGradeEvidence;
 pub use lab_sessions::PgLabSessions;
 pub use pool::{PgPool, PoolSettings};
 pub use rooms::PgRoomStore;
+pub use schedules::PgSchedules;
 pub use state_copies::{PgStateCopies, StateKey};
 pub use users::PgUsers;

@@ -5,6 +5,7 @@ mod flow_store;
 mod grade_evidence;
 mod lab_sessions;
 mod rooms;
+mod schedules;
 mod state_copies;
 mod users;
 

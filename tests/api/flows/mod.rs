@@ -5,6 +5,7 @@ mod listing;
 mod planning;
 mod refusals;
 mod retrying;
+mod schedules;
 mod starting;
 mod watching;
 
