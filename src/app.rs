@@ -38,7 +38,7 @@ use crate::driven::state_dir::StateDir;
 use crate::driven::terraform::{TerraformCli, TerraformOptions};
 use crate::driven::workspaces::FsWorkspaces;
 use crate::driver::http::health::{Checkup, Readiness};
-use crate::driver::http::{HttpSettings, Services, server};
+use crate::driver::http::{HttpSettings, Services, StreamSettings, Streams, server};
 use database::Database;
 pub use flows_dir::read_catalogue;
 use late_tokens::LateTokens;
@@ -161,6 +161,7 @@ fn assemble(
         users,
         flows: flows.clone(),
         rooms: rooms.clone(),
+        streams: Streams::new(stream_settings(&config)),
         checkup: Arc::new(Checkup::new(probes)),
         readiness: readiness.clone(),
     };
@@ -199,6 +200,14 @@ fn rooms(config: &Config, stores: &Stores) -> Arc<Rooms> {
     let history = History { messages: config.rooms.history_messages.get(), age: days };
     let settings = RoomSettings { history, posts_per_minute: config.rooms.posts_per_minute };
     Arc::new(Rooms::new(store, sessions, settings))
+}
+
+fn stream_settings(config: &Config) -> StreamSettings {
+    StreamSettings {
+        per_caller: config.streams.per_caller.get(),
+        in_all: config.streams.in_all.get(),
+        stall: Duration::from_secs(config.streams.stall_s.get().into()),
+    }
 }
 
 /// Whether everything dies with this service's first process: then children are told to end, and are not left.

@@ -24,6 +24,7 @@ pub use sections::*;
 pub struct Config {
     pub demo: bool,
     pub server: Server,
+    pub streams: Streams,
     pub state: State,
     pub config: ConfigDir,
     pub database: Database,

@@ -23,6 +23,14 @@ pub struct Server {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Streams {
+    pub per_caller: NonZeroUsize,
+    pub in_all: NonZeroUsize,
+    pub stall_s: NonZeroU32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct State {
     #[serde(deserialize_with = "path")]
     pub dir: Option<PathBuf>,

@@ -128,6 +128,9 @@ pub enum Signal {
     Cancel(RunId),
 }
 
+/// No more events are given at once than fill this; the last may go over it.
+pub const EVENTS_BYTES: usize = 64 << 10;
+
 /// Where runs are kept.
 ///
 /// An implementer guarantees: a checkpoint is atomic and fenced; what `checkpoint` acknowledged is durable; a call
@@ -160,7 +163,7 @@ pub trait FlowStore: Send + Sync {
     async fn run(&self, id: RunId) -> Result<Option<Run>>;
     /// Runs without their steps, newest first.
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>>;
-    /// Events after this number, in order, at most `limit`, and whether the run has ended with the last of them.
+    /// Events after this number, in order, at most `limit` and no more once they have [`EVENTS_BYTES`], and whether the run has ended with the last of them.
     async fn events(&self, run: RunId, after: i64, limit: usize) -> Result<(Vec<Event>, bool)>;
     async fn standing(&self, run: &Run) -> Result<Standing>;
 }

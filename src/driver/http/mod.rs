@@ -2,6 +2,7 @@
 //! says of them, and `server` mounts them in one list.
 
 pub mod answer;
+mod backlog;
 pub mod body;
 mod catchers;
 mod event_stream;
@@ -12,6 +13,7 @@ mod idempotency;
 mod login;
 mod me;
 pub mod openapi;
+mod patience;
 pub mod prefer;
 pub mod problem;
 pub mod query;
@@ -22,6 +24,7 @@ mod rooms;
 mod run_view;
 mod runs;
 pub mod server;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -30,3 +33,4 @@ pub use openapi::{Operation, Resource};
 pub use problem::Problem;
 pub use quiet::worth_logging;
 pub use server::{HttpSettings, Services};
+pub use streams::{StreamSettings, Streams};

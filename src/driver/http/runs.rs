@@ -89,7 +89,9 @@ pub(super) fn resource() -> Resource {
                     "With `after` or `wait` a list, else a stream of server-sent events",
                 )
                 .problem(400, &["query.invalid"])
-                .problem(404, &["run.unknown"]),
+                .problem(404, &["run.unknown"])
+                .problem(429, &["stream.too_many"])
+                .problem(503, &["stream.none_free"]),
             Operation::new(Method::Get, "/flow-manager/runs/{id}/why", "Why a run is where it is")
                 .role(Role::Learner)
                 .answers::<Why>(200, "One sentence, and the facts")
@@ -187,9 +189,15 @@ async fn events(
     let after = query.number("after", 0..=i64::MAX)?;
     let wait = query.number("wait", 0..=300)?;
     if after.is_none() && wait.is_none() {
-        return Ok(Events::Stream(follow(services.flows.clone(), run, last.0.unwrap_or(0), shutdown)));
+        let seat = services.streams.seat(caller.id)?;
+        return Ok(Events::Stream(follow(services.flows.clone(), run, last.0.unwrap_or(0), seat, shutdown)));
     }
     let (after, wait) = (after.unwrap_or(0), Duration::from_secs(wait.unwrap_or(0) as u64));
+    // One who waits holds a connection like one who streams.
+    let _seat = match wait.is_zero() {
+        true => None,
+        false => Some(services.streams.seat(caller.id)?),
+    };
     let (events, done) = services.flows.events(run, after, MAX_EVENTS, wait).await?;
     let after = events.last().map_or(after, |event| event.number);
     Ok(Events::List(Answer::ok(&EventList { events, after, done })?))

@@ -8,6 +8,7 @@ use flow_domain::rooms::Rooms;
 use flow_domain::users::{SignIn, Tokens, Users};
 use rocket::config::{Config, Ident, LogLevel, Shutdown};
 use rocket::error::ErrorKind;
+use rocket::fairing::AdHoc;
 use rocket::figment::Profile;
 use rocket::http::Method;
 use rocket::shield::Shield;
@@ -16,8 +17,10 @@ use serde_json::Value;
 
 use super::health::{Checkup, Readiness};
 use super::requests::Requests;
+use super::streams::Streams;
 use super::{
-    Answer, Handled, Operation, Resource, catchers, flow_manager, health, login, me, openapi, rooms, runs,
+    Answer, Handled, Operation, Resource, catchers, flow_manager, health, login, me, openapi, patience,
+    rooms, runs,
 };
 
 /// What handlers may call.
@@ -27,6 +30,7 @@ pub struct Services {
     pub users: Arc<dyn Users>,
     pub flows: Arc<Flows>,
     pub rooms: Arc<Rooms>,
+    pub streams: Arc<Streams>,
     pub checkup: Arc<Checkup>,
     pub readiness: Arc<Readiness>,
 }
@@ -63,10 +67,20 @@ fn resources() -> Vec<Resource> {
 /// Neither `Rocket.toml` nor `ROCKET_*` nor a signal has any say here; who launches it also stops it, by its
 /// `Shutdown`.
 pub fn build(settings: &HttpSettings, services: Services) -> Rocket<Build> {
+    // Whoever is cut off as too slow has once more that long to hear it.
+    let patience = services.streams.stall() * 2;
     let mut rocket = rocket::custom(config(settings))
         // In place of Rocket's own: our headers are set by `Requests`.
         .attach(Shield::new())
         .attach(Requests)
+        .attach(AdHoc::on_liftoff("patience", move |rocket| {
+            if let Err(error) = patience::limit(rocket.config().port, patience) {
+                log::info!(
+                    "connections whose peer reads nothing stay open, a proxy must close them: {error}"
+                );
+            }
+            Box::pin(async {})
+        }))
         .manage(services)
         .register("/", catchers::all());
     let mut operations =

@@ -125,7 +125,15 @@ impl Process {
 
     /// Every event so far, checked to be numbered from 1 without a gap.
     pub async fn events(&self, id: RunId) -> Vec<Event> {
-        let (events, _) = self.store.events(id, 0, 100_000).await.unwrap();
+        let mut events: Vec<Event> = Vec::new();
+        loop {
+            let after = events.last().map_or(0, |event| event.number);
+            let (more, _) = self.store.events(id, after, 100_000).await.unwrap();
+            if more.is_empty() {
+                break;
+            }
+            events.extend(more);
+        }
         let numbers: Vec<i64> = events.iter().map(|event| event.number).collect();
         assert_eq!(numbers, (1..=events.len() as i64).collect::<Vec<_>>());
         events

@@ -5,6 +5,7 @@ mod database;
 mod outages;
 mod processes;
 mod service;
+mod slow_readers;
 
 use std::time::{Duration, Instant};
 

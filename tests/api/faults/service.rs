@@ -21,6 +21,11 @@ pub struct Service {
 
 impl Service {
     pub async fn start(database_url: &str) -> Self {
+        Self::start_with(database_url, &[]).await
+    }
+
+    /// With more settings: `("FLOW_LOG_LEVEL", "debug")`.
+    pub async fn start_with(database_url: &str, more: &[(&str, &str)]) -> Self {
         let state = tempfile::tempdir().unwrap();
         let port = free_port();
         let log = File::create(state.path().join("log")).unwrap();
@@ -38,6 +43,7 @@ impl Service {
             .env("FLOW_SERVER_PORT", port.to_string())
             .env("FLOW_STATE_DIR", state.path())
             .env("FLOW_DEMO", "true")
+            .envs(more.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
@@ -77,6 +83,34 @@ impl Service {
         let body: Value = sent.json().await.ok()?;
         assert!(status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE, "{status} {body}");
         status.is_success().then(|| body["id"].as_str().unwrap().to_owned())
+    }
+
+    /// The same, for one that must be taken; its path.
+    pub async fn begin_path(&self, flow: &Value) -> String {
+        format!("/flow-manager/runs/{}", self.begin(flow).await.expect("it is taken"))
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let request = self.client.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let answer = request.send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {status} {error}: {text}"))
+    }
+
+    /// What it holds of the machine's memory.
+    pub fn memory_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim_end_matches("kB").trim().parse().unwrap()
+    }
+
+    /// Connections to its port that are open, as the kernel counts them.
+    pub fn connections(&self) -> usize {
+        let port: u16 = self.base.rsplit_once(':').unwrap().1.parse().unwrap();
+        let here = format!(":{port:04X}");
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let open = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        open.filter(|fields| fields[1].ends_with(&here) && fields[3] == "01").count()
     }
 
     pub fn signal(&self, signal: Signal) {

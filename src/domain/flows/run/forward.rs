@@ -13,6 +13,9 @@ use crate::flows::outcome::Reason;
 use crate::flows::secret::SecretVersion;
 use crate::flows::step::{Step, StepStatus, UndoStatus};
 
+/// Lines of output that make one event.
+const EVENT_BYTES: usize = 32 << 10;
+
 impl Run {
     /// Its first owner takes it, before it is even stored.
     pub fn claim(&mut self, owner: WorkerId, now: Timestamp) {
@@ -194,10 +197,19 @@ impl Run {
     }
 
     /// Lines a running task wrote.
+    /// As events of some 32 KiB: a watcher is sent whole events, and holds at least one.
     pub fn report_output(&mut self, position: usize, lines: &[String], at: Timestamp) {
         let step = &self.steps[position];
-        let who = Some((step.name.clone(), step.attempt));
-        self.emit(EventKind::Output, at, who, json!({"lines": lines}));
+        let who = (step.name.clone(), step.attempt);
+        let (mut begin, mut bytes) = (0, 0);
+        for (index, line) in lines.iter().enumerate() {
+            if bytes > 0 && bytes + line.len() > EVENT_BYTES {
+                self.emit(EventKind::Output, at, Some(who.clone()), json!({"lines": lines[begin..index]}));
+                (begin, bytes) = (index, 0);
+            }
+            bytes += line.len();
+        }
+        self.emit(EventKind::Output, at, Some(who), json!({"lines": lines[begin..]}));
     }
 
     fn step_over(&mut self) {

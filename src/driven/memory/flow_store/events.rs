@@ -4,6 +4,7 @@ use flow_domain::RunId;
 use flow_domain::flows::event::{Event, EventKind};
 use flow_domain::flows::run::RunStatus;
 use flow_domain::flows::step::StepStatus;
+use flow_domain::flows::store::EVENTS_BYTES;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -50,6 +51,12 @@ impl State {
         all.retain(|event| event.number > after);
         all.sort_by_key(|event| event.number);
         all.truncate(limit);
+        let mut bytes = 0;
+        all.retain(|event| {
+            let room = bytes < EVENTS_BYTES;
+            bytes += event.data.to_string().len();
+            room
+        });
         let last = all.last().map_or(after, |event| event.number);
         (all, head.finished_at.is_some() && last >= head.event_seq)
     }

@@ -6,7 +6,7 @@ use flow_domain::flows::definition::Definition;
 use flow_domain::flows::event::{Event, EventKind};
 use flow_domain::flows::run::Run;
 use flow_domain::flows::step::Step;
-use flow_domain::flows::store::{RunFilter, Standing};
+use flow_domain::flows::store::{EVENTS_BYTES, RunFilter, Standing};
 use flow_domain::{Error, Result, RunId};
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -91,9 +91,12 @@ pub(super) async fn events(
 ) -> Result<(Vec<Event>, bool)> {
     let rows = pool
         .query(
+            // The innermost limit comes first: what is larger than asked for is not even measured.
             "select e.number, e.kind, e.at, e.step, e.attempt, e.data,
                     (select r.event_seq from flow_run r where r.id = $1::uuid and r.finished_at is not null) as last
-             from (
+             from (select p.*, sum(octet_length(p.data::text)) over (order by p.number rows between unbounded preceding
+                   and 1 preceding) as before
+             from (select u.* from (
                 select 1::bigint as number, 'run.queued' as kind, created_at as at, null::text as step,
                        null::int as attempt, null::json as data
                 from flow_run where id = $1::uuid
@@ -114,9 +117,10 @@ pub(super) async fn events(
                 union all
                 select event_seq, 'run.' || status, finished_at, null, null, error
                 from flow_run where id = $1::uuid and finished_at is not null
-             ) e
-             where e.number > $2::bigint order by e.number limit $3::bigint",
-            &[&run.0, &after, &(limit as i64)],
+             ) u
+             where u.number > $2::bigint order by u.number limit $3::bigint) p) e
+             where coalesce(e.before, 0) < $4::bigint order by e.number",
+            &[&run.0, &after, &(limit as i64), &(EVENTS_BYTES as i64)],
         )
         .await?;
     let mut events = Vec::with_capacity(rows.len());

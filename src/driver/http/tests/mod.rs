@@ -28,7 +28,7 @@ use rocket::{Build, Rocket};
 use serde_json::Value;
 
 use super::health::{Checkup, Readiness};
-use super::{HttpSettings, Services, server};
+use super::{HttpSettings, Services, StreamSettings, Streams, server};
 use crate::driven::credentials::{BcryptPasswords, JwtTokens, SigningKey};
 use crate::driven::memory::{MemoryFlowStore, MemoryLabSessions, MemoryRoomStore};
 use crate::driven::secrets_file::SecretsFile;
@@ -107,6 +107,11 @@ impl Parts {
             users: users.clone(),
             flows: flows(),
             rooms: rooms(),
+            streams: Streams::new(StreamSettings {
+                per_caller: 2,
+                in_all: 3,
+                stall: Duration::from_secs(60),
+            }),
             checkup: Arc::new(Checkup::new(vec![Arc::new(part.clone())])),
             readiness: readiness.clone(),
         };

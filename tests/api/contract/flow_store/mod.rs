@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::harness::TestDb;
 
 mod ownership;
+mod watching;
 
 #[tokio::test]
 async fn memory_keeps_the_contract() {
@@ -32,6 +33,7 @@ async fn suite(store: &dyn FlowStore) {
     a_run_comes_back_as_it_was_stored(store).await;
     a_stale_write_is_fenced_and_changes_nothing(store).await;
     events_are_numbered_without_a_gap(store).await;
+    watching::events_are_given_in_portions_of_bounded_size(store).await;
     ownership::a_released_run_is_claimed_when_its_time_has_come(store).await;
     ownership::an_abandoned_run_is_taken_over_under_a_new_epoch(store).await;
     ownership::a_process_takes_only_what_it_can_do(store).await;
