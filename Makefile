@@ -1,6 +1,6 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long check fmt format lint docs bench images
+.PHONY: help setup run test test-long check fmt format lint docs bench soak images
 
 # Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
 export PATH := $(PATH):$(CURDIR)/.tools/postgresql/bin
@@ -43,6 +43,12 @@ bench: ## Measure flows of five durable steps beside single inserts on the same 
 	@scripts/setup wrk
 	cargo build --locked --release
 	tests/bench
+
+soak: MINUTES ?= 10
+soak: ## Ten minutes of mixed load; fails when memory or latency grows (MINUTES=5 for less)
+	@scripts/setup wrk
+	cargo build --locked --release
+	tests/soak $(MINUTES)
 
 images: ## Build the two images and run all of docs/containers.md with podman
 	@scripts/setup podman openssl

@@ -42,7 +42,7 @@ use crate::driver::http::{HttpSettings, Services, StreamSettings, Streams, serve
 use database::Database;
 pub use flows_dir::read_catalogue;
 use late_tokens::LateTokens;
-use probes::{DatabaseProbe, TerraformProbe};
+use probes::{DatabaseProbe, StateDirProbe, TerraformProbe};
 use running::{Service, StopSignals};
 use stores::Stores;
 
@@ -153,8 +153,11 @@ fn assemble(
     let as_tokens: Arc<dyn Tokens> = tokens.clone();
     let ttl = Duration::from_secs(config.auth.token_ttl_s.get().into());
     let readiness = Arc::new(Readiness::default());
-    let probes: Vec<Arc<dyn Probe>> =
-        vec![Arc::new(DatabaseProbe(stores.pool.clone())), Arc::new(TerraformProbe(terraform))];
+    let probes: Vec<Arc<dyn Probe>> = vec![
+        Arc::new(DatabaseProbe(stores.pool.clone())),
+        Arc::new(TerraformProbe(terraform)),
+        Arc::new(StateDirProbe(stores.state.path().to_owned())),
+    ];
     let services = Services {
         sign_in: Arc::new(SignIn::new(users.clone(), passwords.clone(), as_tokens.clone(), ttl)),
         tokens: as_tokens,

@@ -163,7 +163,7 @@ fn clean(stop: Stop) -> Stop {
 
 fn unstarted(error: flow_domain::Error) -> Stop {
     match error.code {
-        "program.not_started" => clean(error.into()),
+        "program.not_started" | "disk.full" => clean(error.into()),
         _ => error.into(),
     }
 }

@@ -23,6 +23,29 @@ impl Probe for DatabaseProbe {
     }
 }
 
+/// Under this the disk counts as about to be full; a Terraform provider alone may be larger.
+const LITTLE_BYTES: u64 = 32 << 20;
+
+/// Directories of learners, records of programs and the private database are there.
+pub(super) struct StateDirProbe(pub(super) PathBuf);
+
+#[async_trait]
+impl Probe for StateDirProbe {
+    fn component(&self) -> &'static str {
+        "state_dir"
+    }
+
+    async fn check(&self) -> Condition {
+        match rustix::fs::statvfs(&self.0) {
+            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE_BYTES => Condition::degraded(
+                "Its disk has less than 32 MiB left: programs and labs cannot be started.",
+            ),
+            Ok(_) => Condition::healthy(),
+            Err(_) => Condition::degraded("It cannot be looked at."),
+        }
+    }
+}
+
 /// Labs need it; everything else works without.
 pub(super) struct TerraformProbe(pub(super) Option<PathBuf>);
 

@@ -1,6 +1,7 @@
 //! Whom we call: the adapters that fill the domain's ports, and what they stand on.
 
 pub mod credentials;
+pub mod disk;
 pub mod grader;
 pub mod http_client;
 pub mod labs;

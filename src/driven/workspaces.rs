@@ -14,6 +14,7 @@ use flow_domain::{Error, Fault, Kind, Result, UserId};
 use rustix::fs::{AtFlags, Mode, unlinkat};
 use rustix::io::Errno;
 
+use super::disk;
 use tree::{copy_into, empty, make_dir, open_dir};
 
 /// Of a lab's name; it is also a file's, of which most systems allow 255 bytes.
@@ -162,7 +163,11 @@ fn in_the_way(place: &Path, error: Errno) -> Error {
     }
 }
 
-fn broken(place: &Path, error: impl std::fmt::Display) -> Error {
+fn broken(place: &Path, error: impl Into<std::io::Error>) -> Error {
+    let error = error.into();
+    if let Some(full) = disk::full(&error) {
+        return full;
+    }
     Error::internal(format!("{}: {error}", place.display()))
 }
 

@@ -23,6 +23,7 @@ use flow_domain::{Error, Kind, Result, RunId};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
+use super::disk;
 pub use confine::end_all_of;
 use follow::Patience;
 use record::{Record, Spec, private_dir};
@@ -192,6 +193,9 @@ fn never_ran() -> Exit {
 }
 
 fn not_started(cause: std::io::Error) -> Error {
+    if let Some(full) = disk::full(&cause) {
+        return full;
+    }
     Error::new(Kind::Internal, "program.not_started", "The program could not be started on this machine.")
         .because(cause)
 }

@@ -1,7 +1,9 @@
 //! Faults with real processes: killed, stopped, cut off from their database. Each says what it tried and what was
 //! lost. Long, so that they run by themselves: `make test-long`.
 
+mod boundaries;
 mod database;
+mod full_disk;
 mod outages;
 mod processes;
 mod service;

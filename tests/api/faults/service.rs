@@ -1,6 +1,7 @@
 //! One of several services over a database.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ pub struct Service {
     pub client: reqwest::Client,
     pub token: String,
     state: TempDir,
+    settings: Vec<(String, String)>,
     process: Child,
 }
 
@@ -24,33 +26,22 @@ impl Service {
         Self::start_with(database_url, &[]).await
     }
 
-    /// With more settings: `("FLOW_LOG_LEVEL", "debug")`.
+    /// With more settings: `("FLOW_LOG_LEVEL", "debug")`; `""` as the database is the private one.
     pub async fn start_with(database_url: &str, more: &[(&str, &str)]) -> Self {
         let state = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let log = File::create(state.path().join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flow-manager"));
-        let ours = std::env::vars_os()
-            .map(|(key, _)| key)
-            .filter(|key| key.as_encoded_bytes().starts_with(b"FLOW_"));
-        ours.for_each(|key| {
-            command.env_remove(key);
-        });
-        command
-            .arg("serve")
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .env("FLOW_DATABASE_URL", database_url)
-            .env("FLOW_SERVER_PORT", port.to_string())
-            .env("FLOW_STATE_DIR", state.path())
-            .env("FLOW_DEMO", "true")
-            .envs(more.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
-        let process = command.spawn().unwrap();
+        let (port, dir) = (free_port().to_string(), state.path().join("state"));
+        let settings = [
+            ("FLOW_DATABASE_URL", database_url),
+            ("FLOW_SERVER_PORT", &port),
+            ("FLOW_STATE_DIR", dir.to_str().unwrap()),
+            ("FLOW_DEMO", "true"),
+        ];
+        let settings = settings.iter().chain(more).map(|(key, value)| (key.to_string(), value.to_string()));
+        let settings: Vec<_> = settings.collect();
+        let process = spawn(&settings, &state);
         let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
-        let mut service =
-            Self { base: format!("http://127.0.0.1:{port}"), client, token: String::new(), state, process };
+        let base = format!("http://127.0.0.1:{port}");
+        let mut service = Self { base, client, token: String::new(), state, settings, process };
         service.ready().await;
         let who = json!({"email": "user3784mail@gmail.com", "password": "aFtg&89M"});
         let answer = service.client.post(format!("{}/login", service.base)).json(&who).send().await.unwrap();
@@ -59,8 +50,18 @@ impl Service {
         service
     }
 
+    /// Once more after it was killed, with the same port and state directory.
+    pub async fn restart(&mut self) {
+        self.process = spawn(&self.settings, &self.state);
+        self.ready().await;
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.settings.iter().rev().find(|(key, _)| key == "FLOW_STATE_DIR").unwrap().1.clone().into()
+    }
+
     async fn ready(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(90);
         while !self.answers(StatusCode::OK).await {
             assert_eq!(self.process.try_wait().unwrap(), None, "{}", self.log());
             assert!(Instant::now() < deadline, "not ready: {}", self.log());
@@ -76,9 +77,17 @@ impl Service {
     /// Starts a flow without waiting; its id if the answer was 2xx. Anything but that or 503 fails the test, and a
     /// service that is not there is as good as 503.
     pub async fn begin(&self, flow: &Value) -> Option<String> {
+        self.begin_with(flow, &json!({})).await
+    }
+
+    async fn begin_with(&self, flow: &Value, input: &Value) -> Option<String> {
         let request = self.client.post(format!("{}/flow-manager", self.base)).bearer_auth(&self.token);
-        let sent =
-            request.header("Prefer", "respond-async").json(&json!({"flow": flow})).send().await.ok()?;
+        let sent = request
+            .header("Prefer", "respond-async")
+            .json(&json!({"flow": flow, "input": input}))
+            .send()
+            .await
+            .ok()?;
         let status = sent.status();
         let body: Value = sent.json().await.ok()?;
         assert!(status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE, "{status} {body}");
@@ -88,6 +97,11 @@ impl Service {
     /// The same, for one that must be taken; its path.
     pub async fn begin_path(&self, flow: &Value) -> String {
         format!("/flow-manager/runs/{}", self.begin(flow).await.expect("it is taken"))
+    }
+
+    /// A flow by its name.
+    pub async fn start_flow(&self, name: &Value, input: &Value) -> String {
+        format!("/flow-manager/runs/{}", self.begin_with(name, input).await.expect("it is taken"))
     }
 
     pub async fn get(&self, path: &str) -> Value {
@@ -138,4 +152,23 @@ impl Drop for Service {
             last.iter().rev().for_each(|line| eprintln!("{line}"));
         }
     }
+}
+
+/// Its log is kept beside its state directory, which may be full.
+fn spawn(settings: &[(String, String)], state: &TempDir) -> Child {
+    let log = File::options().create(true).append(true).open(state.path().join("log")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flow-manager"));
+    let ours =
+        std::env::vars_os().map(|(key, _)| key).filter(|key| key.as_encoded_bytes().starts_with(b"FLOW_"));
+    ours.for_each(|key| {
+        command.env_remove(key);
+    });
+    command
+        .arg("serve")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .envs(settings.iter().map(|(key, value)| (key, value)))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log);
+    command.spawn().unwrap()
 }

@@ -21,6 +21,8 @@ pub(super) struct Connection {
 pub(super) enum Failed {
     /// A deadlock or a serialisation fault: the same again.
     Again,
+    /// The server's disk is full, or it has no room otherwise: nothing was written.
+    NoRoom(Error),
     /// Nobody knows whether it was written.
     ConnectionLost,
     /// The server would not have something in it.
@@ -124,10 +126,9 @@ fn failed(cause: tokio_postgres::Error) -> Failed {
         [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE, SqlState::LOCK_NOT_AVAILABLE];
     match cause.code() {
         Some(code) if again.contains(code) => Failed::Again,
-        // 57P01 to 57P03, 53xxx: the server goes down, comes up, or has no room; it is asked again.
-        Some(code) if code.code().starts_with("57P") || code.code().starts_with("53") => {
-            Failed::ConnectionLost
-        }
+        Some(code) if code.code().starts_with("53") => Failed::NoRoom(error::from(cause)),
+        // 57P01 to 57P03: the server goes down or comes up; it is asked again.
+        Some(code) if code.code().starts_with("57P") => Failed::ConnectionLost,
         Some(code) if code == &SqlState::QUERY_CANCELED => Failed::ConnectionLost,
         Some(_) => Failed::Data(error::from(cause)),
         None if cause.is_closed() || std::error::Error::source(&cause).is_some() => Failed::ConnectionLost,

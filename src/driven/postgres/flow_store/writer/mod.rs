@@ -74,7 +74,7 @@ async fn write(config: Config, waiting: Arc<Mutex<mpsc::Receiver<Write>>>) {
         writes.sort_unstable_by_key(Write::run);
         let mut groups = vec![std::mem::take(&mut writes)];
         while let Some(group) = groups.pop() {
-            groups.extend(write_group(&config, &mut connection, group).await);
+            groups.extend(write_group(&config, &waiting, &mut connection, group).await);
         }
     }
 }
@@ -87,6 +87,7 @@ async fn gather(waiting: &Mutex<mpsc::Receiver<Write>>, writes: &mut Vec<Write>)
 /// Writes a group, or answers into what smaller groups it must be split.
 async fn write_group(
     config: &Config,
+    waiting: &Mutex<mpsc::Receiver<Write>>,
     connection: &mut Option<Connection>,
     mut group: Vec<Write>,
 ) -> Vec<Vec<Write>> {
@@ -114,7 +115,7 @@ async fn write_group(
                     if group.is_empty() {
                         return Vec::new();
                     }
-                    tokio::time::sleep(RECONNECT_EVERY).await;
+                    group = pause(waiting, group, &error).await;
                     continue;
                 }
             },
@@ -129,6 +130,14 @@ async fn write_group(
             }
             Err(Failed::Again) => *connection = Some(open),
             Err(Failed::ConnectionLost) => {}
+            Err(Failed::NoRoom(error)) => {
+                *connection = Some(open);
+                group = refuse_creates(group, &error);
+                if group.is_empty() {
+                    return Vec::new();
+                }
+                group = pause(waiting, group, &error).await;
+            }
             Err(Failed::Data(error)) if group.len() == 1 => {
                 *connection = Some(open);
                 group.into_iter().for_each(|write| write.refuse(&error));
@@ -143,7 +152,23 @@ async fn write_group(
     }
 }
 
-/// A caller whose run is not stored yet hears at once that the database is away.
+/// Waits before the next attempt. Callers who come meanwhile are not kept waiting for it: only checkpoints join in.
+async fn pause(waiting: &Mutex<mpsc::Receiver<Write>>, mut group: Vec<Write>, error: &Error) -> Vec<Write> {
+    let end = tokio::time::Instant::now() + RECONNECT_EVERY;
+    let mut more = Vec::new();
+    loop {
+        match tokio::time::timeout_at(end, gather(waiting, &mut more)).await {
+            Ok(true) => group.extend(refuse_creates(std::mem::take(&mut more), error)),
+            // Nobody brings anything any more.
+            Ok(false) => break tokio::time::sleep_until(end).await,
+            Err(_) => break,
+        }
+    }
+    group.sort_unstable_by_key(Write::run);
+    group
+}
+
+/// A caller whose run is not stored yet hears at once that the database is away or full.
 fn refuse_creates(group: Vec<Write>, error: &Error) -> Vec<Write> {
     let mut left = Vec::with_capacity(group.len());
     for write in group {
