@@ -141,7 +141,11 @@ impl Service {
         self.tokens.arrive(JwtTokens::new(&key, &*self.config.auth.issuer, &*self.config.auth.audience));
         self.seed().await?;
         tokio::spawn(self.rooms.clone().work());
-        tokio::spawn(upkeep(self.flow_store.clone(), self.programs.clone()));
+        tokio::spawn(upkeep(
+            self.flow_store.clone(),
+            self.programs.clone(),
+            self.config.runs.retention_days.into(),
+        ));
         let schedules = Arc::new(PgSchedules::new(self.stores.pool.clone()));
         tokio::spawn(schedule::run(Clockwork::new(self.flows.clone(), schedules)));
         let work = tokio::spawn(self.engine.clone().work());
@@ -203,10 +207,17 @@ impl Service {
 }
 
 /// Once a day, what nobody waits for.
-async fn upkeep(flow_store: Arc<PgFlowStore>, programs: Arc<ChildPrograms>) {
+async fn upkeep(flow_store: Arc<PgFlowStore>, programs: Arc<ChildPrograms>, retention_days: i32) {
     loop {
         if let Err(error) = flow_store.upkeep().await {
             log::warn!("the daily upkeep of the database failed: {error}");
+        }
+        if retention_days > 0 {
+            match flow_store.drop_weeks(retention_days).await {
+                Ok(weeks) if weeks.is_empty() => {}
+                Ok(weeks) => log::info!("dropped runs of the weeks of {}", weeks.join(", ")),
+                Err(error) => log::warn!("old runs were not dropped today: {error}"),
+            }
         }
         let programs = programs.clone();
         let pruned = tokio::task::spawn_blocking(move || programs.prune(RECORDS_KEPT)).await;

@@ -28,6 +28,7 @@ pub struct Config {
     pub state: State,
     pub config: ConfigDir,
     pub database: Database,
+    pub runs: Runs,
     pub queue: Queue,
     pub cache: Cache,
     pub objects: Objects,

@@ -58,6 +58,13 @@ pub struct Database {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Runs {
+    /// 0 keeps all.
+    pub retention_days: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Queue {
     #[serde(deserialize_with = "secret")]
     pub url: Option<Secret>,

@@ -3,4 +3,5 @@
 mod migrate;
 mod pool;
 mod refusals;
+mod retention;
 mod secrets;

@@ -24,7 +24,7 @@ use flow_domain::flows::store::{
 use flow_domain::{Result, RunId, WorkerId};
 use tokio_postgres::Config;
 
-use super::pool::PgPool;
+use super::pool::{PgPool, column};
 use signals::Signals;
 use writer::Writer;
 
@@ -61,6 +61,17 @@ impl PgFlowStore {
         let workers = "delete from worker w where w.heartbeat_at < now() - interval '24 hours'
                        and not exists (select from flow_run r where r.owner = w.id)";
         self.pool.execute(workers, &[]).await.map(|_| ())
+    }
+
+    /// Drops runs that ended longer ago than `days`, a week of starts at a time; the Mondays of the weeks that went.
+    pub async fn drop_weeks(&self, days: i32) -> Result<Vec<String>> {
+        const DROP: &str = "select week from flow_drop_week(make_interval(days => $1::int)) as week
+                            where week is not null";
+        let mut dropped = Vec::new();
+        while let Some(row) = self.pool.query_opt(DROP, &[&days]).await? {
+            dropped.push(column(&row, "week")?);
+        }
+        Ok(dropped)
     }
 
     fn known(&self, hash: &str) -> Option<Arc<Definition>> {
