@@ -22,6 +22,8 @@ pub struct Checkpoint {
     pub version: i64,
     pub head: Head,
     pub steps: Vec<Step>,
+    /// How many of `steps`, the first ones, the store has already; the others are new to it.
+    pub known_steps: usize,
     pub events: Vec<Event>,
     /// Set when this write lets the run go: nobody owns it after it.
     pub release: Option<Release>,

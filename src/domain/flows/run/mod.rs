@@ -77,6 +77,8 @@ pub struct Run {
     outputs: Arc<BTreeMap<String, Arc<Value>>>,
     /// Positions in `steps` that changed since the last checkpoint.
     dirty: BTreeSet<usize>,
+    /// How many of `steps` the store has, in whatever state; those after them are new to it.
+    stored: usize,
     events: Vec<Event>,
     changed: bool,
 }
@@ -161,6 +163,7 @@ impl Run {
         head: Head,
         steps: Vec<Step>,
     ) -> Self {
+        let stored = steps.len();
         let outputs = steps
             .iter()
             .filter(|step| step.status == StepStatus::Succeeded)
@@ -180,6 +183,7 @@ impl Run {
             given: Given::default(),
             outputs: Arc::new(outputs),
             dirty: BTreeSet::new(),
+            stored,
             events: Vec::new(),
             changed: false,
         }
@@ -232,10 +236,10 @@ impl Run {
         let version = self.head.version;
         self.head.version += 1;
         self.changed = false;
-        let steps = std::mem::take(&mut self.dirty)
-            .into_iter()
-            .map(|position| self.steps[position].clone())
-            .collect();
+        let dirty = std::mem::take(&mut self.dirty);
+        let stored = std::mem::replace(&mut self.stored, self.steps.len());
+        let known_steps = dirty.range(..stored).count();
+        let steps = dirty.into_iter().map(|position| self.steps[position].clone()).collect();
         Checkpoint {
             run: self.id,
             owner,
@@ -243,6 +247,7 @@ impl Run {
             version,
             head: self.head.clone(),
             steps,
+            known_steps,
             events: std::mem::take(&mut self.events),
             release,
             concurrency_key: self.concurrency_key.clone().filter(|_| release == Some(Release::Final)),

@@ -212,3 +212,21 @@ fn progress_never_goes_back() {
     run.succeed_step(position, Value::Null, now());
     assert_eq!(run.head.percent, 33);
 }
+
+#[test]
+fn a_checkpoint_tells_the_steps_that_the_store_has_from_the_new_ones() {
+    let mut run = run(json!({}));
+    let owner = run.head.owner.unwrap();
+    let written = |run: &mut Run| {
+        let checkpoint = run.checkpoint(owner, None);
+        (checkpoint.steps.iter().map(|step| step.seq).collect::<Vec<_>>(), checkpoint.known_steps)
+    };
+    let first = run.start_step(0, Value::Null, true, now());
+    assert_eq!(written(&mut run), (vec![1], 0));
+    run.succeed_step(first, json!(1), now());
+    succeed(&mut run, true);
+    assert_eq!(written(&mut run), (vec![1, 2], 1));
+    assert_eq!(written(&mut run), (vec![], 0));
+    fail(&mut run, broken());
+    assert_eq!(written(&mut run), (vec![1, 2, 3], 2), "the undo of the first two is wanted now");
+}

@@ -263,9 +263,16 @@ async fn many_runs_at_once_are_all_stored(store: &dyn FlowStore) {
     let owner = WorkerId::new();
     let one = async || {
         let mut run = stored(store, run(), owner).await;
+        let mut stale = run.clone();
         step(&mut run, json!(1));
         assert_eq!(saved(store, &mut run, owner, None).await, STORED);
-        step(&mut run, json!(2));
+        step(&mut stale, json!("late"));
+        assert_eq!(saved(store, &mut stale, owner, None).await, Ack::Fenced);
+        // Stored when it starts, and again when it ends.
+        let position = run.start_step(1, json!({}), true, now());
+        assert_eq!(saved(store, &mut run, owner, None).await, STORED);
+        run.report_progress(position, 50, "half", now());
+        run.succeed_step(position, json!(2), now());
         assert_eq!(saved(store, &mut run, owner, Some(Release::Final)).await, STORED);
         run
     };

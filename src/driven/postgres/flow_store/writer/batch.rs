@@ -4,17 +4,20 @@ use std::collections::HashMap;
 
 use flow_domain::flows::store::Ack;
 use flow_domain::{Error, RunId};
+use futures_util::future::try_join_all;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 use uuid::Uuid;
 
 use super::Write;
-use super::statement::{Arrays, SQL};
+use super::columns::Arrays;
+use super::statement::Shape;
 use crate::driven::postgres::error;
 
 pub(super) struct Connection {
     client: Client,
-    statement: Statement,
+    /// In the order of [`Shape::ALL`].
+    statements: Vec<Statement>,
 }
 
 /// Why a batch was not written.
@@ -46,8 +49,9 @@ impl Connection {
             }
         });
         client.batch_execute(SETTINGS).await.map_err(error::from)?;
-        let statement = client.prepare(SQL).await.map_err(error::from)?;
-        Ok(Self { client, statement })
+        let prepared = Shape::ALL.map(|shape| client.prepare(shape.sql()));
+        let statements = try_join_all(prepared).await.map_err(error::from)?;
+        Ok(Self { client, statements })
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -86,7 +90,9 @@ impl Connection {
     }
 
     async fn execute(&self, arrays: &Arrays) -> Result<Stored, Failed> {
-        let rows = self.client.query(&self.statement, &arrays.parameters()).await.map_err(failed)?;
+        let shape = arrays.shape();
+        let statement = &self.statements[shape as usize];
+        let rows = self.client.query(statement, &arrays.parameters(shape)).await.map_err(failed)?;
         Ok(rows.iter().map(|row| (RunId(row.get(0)), row.get(1))).collect())
     }
 

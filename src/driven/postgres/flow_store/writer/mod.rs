@@ -5,6 +5,7 @@
 //! on different connections never touch the same rows.
 
 mod batch;
+mod columns;
 mod statement;
 
 use std::sync::Arc;
