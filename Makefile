@@ -15,6 +15,7 @@ run: setup ## Build and serve on port 8080 with a demo user, a demo lab and a pr
 	@FLOW_DEMO=true cargo run --locked -- serve
 
 test: setup ## Run the tests, then walk the whole path by curl
+	@scripts/setup tmux
 	cargo test --locked --workspace
 	tests/journey
 

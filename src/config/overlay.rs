@@ -70,6 +70,9 @@ fn take<'a>(
     found.push(Override { key, value, origin: format!("{name} in {shown}") });
 }
 
+/// What `flow-manager chat` and `watch` sign in with: no setting of the service.
+const OF_THE_CLIENTS: &str = "FLOW_PASSWORD";
+
 /// Reads the variables that begin with `FLOW_`; all others are none of our business.
 pub(super) fn from_environment<'a>(
     schema: &'a Schema,
@@ -79,7 +82,10 @@ pub(super) fn from_environment<'a>(
     let mut found: Vec<Override<'a>> = Vec::new();
     let mut variables: Vec<_> = environment
         .filter_map(|(name, value)| {
-            Some((name.into_string().ok().filter(|name| name.starts_with("FLOW_"))?, value))
+            Some((
+                name.into_string().ok().filter(|name| name.starts_with("FLOW_") && name != OF_THE_CLIENTS)?,
+                value,
+            ))
         })
         .collect();
     variables.sort();

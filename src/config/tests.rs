@@ -44,7 +44,11 @@ fn lists_and_tables_can_be_written_in_a_variable() {
 
 #[test]
 fn variables_of_others_are_left_alone() {
-    Config::load(None, [("PATH", "/bin"), ("FLOWERS", "roses"), ("ROCKET_PORT", "1")]).unwrap();
+    Config::load(
+        None,
+        [("PATH", "/bin"), ("FLOWERS", "roses"), ("FLOW_PASSWORD", "x"), ("ROCKET_PORT", "1")],
+    )
+    .unwrap();
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The command line.
 
 mod banner;
+mod chat;
 mod check;
 mod health;
+mod remote;
+mod watch;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -52,6 +55,10 @@ pub enum Command {
     Check,
     /// Ask the service that runs here whether it is ready; exit status 0 says yes. For container health checks
     Health,
+    /// Talk in a room of a service, from a terminal or a script
+    Chat(chat::Chat),
+    /// Show what a run does until it is over; exit status 0 says that it succeeded
+    Watch(watch::Watch),
     /// Run one program in a session of its own and keep a record of it; the service starts itself this way
     #[command(hide = true)]
     Child { dir: PathBuf },
@@ -67,8 +74,12 @@ impl Arguments {
 /// Does what was asked for.
 pub fn run(arguments: Arguments) -> ExitCode {
     // Before any setting is read: its environment is the program's, not the service's.
-    if let Command::Child { dir } = &arguments.command {
-        return app::child(dir);
+    match &arguments.command {
+        Command::Child { dir } => return app::child(dir),
+        // They call a service that may be anywhere, whose settings are its own.
+        Command::Chat(chat) => return chat::run(chat),
+        Command::Watch(watch) => return watch::run(watch),
+        _ => {}
     }
     let config = match Config::load(arguments.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
@@ -86,7 +97,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Migrate => app::migrate(config),
         Command::Check => return check::run(&config),
         Command::Health => return health::run(&config),
-        Command::Child { .. } => unreachable!("it was run above, without settings"),
+        Command::Child { .. } | Command::Chat(_) | Command::Watch(_) => {
+            unreachable!("they were run above, without settings")
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -95,6 +108,13 @@ pub fn run(arguments: Arguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a client, which has little to do.
+fn in_a_small_runtime<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("the runtime cannot be started ({error})"))?;
+    runtime.block_on(work)
 }
 
 /// A sentence on standard error, and no more than a sentence.
