@@ -48,7 +48,7 @@ impl Hub {
         name: RoomName,
         after: Option<i64>,
     ) -> Result<Reader> {
-        let head = self.store.heads(std::slice::from_ref(&name)).await?.first().map_or(0, |(_, head)| *head);
+        let (head, since) = self.store.standing(&name).await?;
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
         let (room, seat) = {
             let mut rooms = self.rooms();
@@ -57,7 +57,7 @@ impl Hub {
                 tokio::spawn(pump(self.clone(), room.clone()));
                 room
             });
-            (room.clone(), room.sit(key, person))
+            (room.clone(), room.sit(key, person, since))
         };
         self.changed.store(true, Ordering::Release);
         // A number from beyond the end belongs to another time of this room.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::store::Leave;
 use super::{Message, Person, RoomName};
 
 /// What may wait for a reader, in bytes; one who has not read so much loses its place.
@@ -32,6 +33,8 @@ impl Line {
 /// A reader's chair.
 pub(super) struct Seat {
     pub person: Person,
+    /// The last leave before this reader came: it and those before it are not meant for this seat.
+    since: i64,
     /// How far this reader has read, in bytes of the room.
     read: AtomicU64,
     ended: AtomicBool,
@@ -91,10 +94,11 @@ impl LiveRoom {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn sit(&self, key: u64, person: Person) -> Arc<Seat> {
+    pub fn sit(&self, key: u64, person: Person, since: i64) -> Arc<Seat> {
         let mut state = self.state();
         let seat = Arc::new(Seat {
             person,
+            since,
             read: AtomicU64::new(state.size),
             ended: AtomicBool::new(false),
             wake: Notify::new(),
@@ -185,10 +189,10 @@ impl LiveRoom {
         seat.read.store(self.state().size, Ordering::Release);
     }
 
-    /// Ends all of a user's streams.
-    pub fn end(&self, user: crate::UserId) {
+    /// Ends the streams that a user had when they left.
+    pub fn end(&self, leave: &Leave) {
         self.state().seats.retain(|_, seat| {
-            let stays = seat.person.id != user;
+            let stays = seat.person.id != leave.user || seat.since >= leave.number;
             if !stays {
                 seat.end();
             }

@@ -115,8 +115,9 @@ impl Rooms {
 
     /// Ends the caller's streams of a room: here at once, elsewhere as soon as it is heard of.
     pub async fn leave(&self, caller: &Caller, room: &RoomName) -> Result<()> {
-        self.end(room, caller.id);
-        self.store.leave(room, caller.id).await.map(drop)
+        let leave = self.store.leave(room, caller.id).await?;
+        self.end(&leave);
+        Ok(())
     }
 
     /// Rooms of labs and sessions are for those in them and for operators. A session is nobody else's business.
@@ -137,9 +138,9 @@ impl Rooms {
         }
     }
 
-    fn end(&self, room: &RoomName, user: UserId) {
-        if let Some(live) = self.hub.room(room) {
-            live.end(user);
+    fn end(&self, leave: &Leave) {
+        if let Some(live) = self.hub.room(&leave.room) {
+            live.end(leave);
             self.hub.set_changed();
         }
     }
@@ -162,7 +163,7 @@ impl Rooms {
                             live.reaches(number);
                         }
                     }
-                    Signal::Left(leave) => self.end(&leave.room, leave.user),
+                    Signal::Left(leave) => self.end(&leave),
                     Signal::Anything => look.reset_immediately(),
                 },
                 _ = look.tick() => self.look(&mut left).await,
@@ -174,14 +175,8 @@ impl Rooms {
     async fn look(&self, left: &mut Option<i64>) {
         let live = self.hub.all();
         if let Ok(leaves) = self.store.leaves(*left).await {
-            for Leave { number, room, user } in leaves {
-                // The last leave from before this process began to look ends nothing.
-                if left.is_some() {
-                    self.end(&room, user);
-                }
-                *left = Some(number);
-            }
-            *left = Some(left.unwrap_or(0));
+            leaves.iter().for_each(|leave| self.end(leave));
+            *left = Some(leaves.last().map_or(left.unwrap_or(0), |last| last.number));
         }
         if live.is_empty() {
             return;

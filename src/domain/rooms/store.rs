@@ -56,6 +56,9 @@ pub trait RoomStore: Send + Sync {
     /// there are no more.
     async fn after(&self, room: &RoomName, after: i64, history: History) -> Result<Vec<Message>>;
 
+    /// The highest number given out in a room, and the last leave of any room; 0 for what there is none of.
+    async fn standing(&self, room: &RoomName) -> Result<(i64, i64)>;
+
     /// The highest number given out in each of these rooms; those without messages are left out.
     async fn heads(&self, rooms: &[RoomName]) -> Result<Vec<(RoomName, i64)>>;
 

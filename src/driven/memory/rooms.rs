@@ -78,6 +78,12 @@ impl RoomStore for MemoryRoomStore {
         Ok(page.cloned().collect())
     }
 
+    async fn standing(&self, room: &RoomName) -> Result<(i64, i64)> {
+        let kept = lock(&self.kept);
+        let head = kept.rooms.get(room).map_or(0, |there| there.head);
+        Ok((head, kept.leaves.last().map_or(0, |leave| leave.number)))
+    }
+
     async fn heads(&self, rooms: &[RoomName]) -> Result<Vec<(RoomName, i64)>> {
         let kept = lock(&self.kept);
         let head = |name: &RoomName| Some((name.clone(), kept.rooms.get(name)?.head));

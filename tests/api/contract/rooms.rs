@@ -173,7 +173,10 @@ async fn leaves_are_told_and_kept_in_order(store: &dyn RoomStore) {
     assert_eq!((&first.room, first.user, second.user), (&room("one"), one, other));
     assert_eq!(store.leaves(Some(before)).await.unwrap(), [first.clone(), second.clone()]);
     assert_eq!(store.leaves(Some(first.number)).await.unwrap(), std::slice::from_ref(&second));
-    assert_eq!(store.leaves(None).await.unwrap(), [second]);
+    assert_eq!(store.leaves(None).await.unwrap(), std::slice::from_ref(&second));
+    post(store, &room("one"), "x").await;
+    assert_eq!(store.standing(&room("one")).await.unwrap(), (1, second.number));
+    assert_eq!(store.standing(&room("nobody-here")).await.unwrap(), (0, second.number));
 }
 
 async fn readers_are_who_the_processes_say(store: &dyn RoomStore) {

@@ -4,6 +4,6 @@ mod app;
 mod cluster;
 mod database;
 
-pub use app::{Answer, TestApp, free_port};
+pub use app::{Answer, DEMO_PASSWORD, TestApp, free_port};
 pub use cluster::{server_programs, server_user};
 pub use database::TestDb;

@@ -1,8 +1,11 @@
 //! Rooms, through HTTP and real sockets.
 
+mod client;
 mod people;
 mod reading;
 mod refusals;
+mod replicas;
+mod slow;
 mod stream;
 
 use std::time::Duration;

@@ -40,6 +40,9 @@ const AFTER: &str = "
     ) as page
     where bytes <= $6::bigint or place = 1
     order by id";
+const STANDING: &str = "
+    select coalesce((select head from room where name = $1::text), 0) as head,
+        coalesce((select max(number) from room_leave), 0) as last_leave";
 const HEADS: &str = "select name as room, head from room where name = any ($1::text[])";
 const MESSAGE: &str = "
     select room, id, author_id, author_name, author_kind, body, posted_at
@@ -91,6 +94,12 @@ pub(super) async fn after(
         )
         .await?;
     rows.iter().map(read).collect()
+}
+
+pub(super) async fn standing(pool: &PgPool, room: &RoomName) -> Result<(i64, i64)> {
+    let row = pool.query_opt(STANDING, &[&room.as_str()]).await?;
+    let row = row.ok_or_else(|| Error::internal("a room's standing answered no row"))?;
+    Ok((column(&row, "head")?, column(&row, "last_leave")?))
 }
 
 pub(super) async fn heads(pool: &PgPool, rooms: &[RoomName]) -> Result<Vec<(RoomName, i64)>> {

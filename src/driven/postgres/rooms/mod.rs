@@ -38,6 +38,10 @@ impl RoomStore for PgRoomStore {
         messages::after(&self.pool, room, after, history).await
     }
 
+    async fn standing(&self, room: &RoomName) -> Result<(i64, i64)> {
+        messages::standing(&self.pool, room).await
+    }
+
     async fn heads(&self, rooms: &[RoomName]) -> Result<Vec<(RoomName, i64)>> {
         messages::heads(&self.pool, rooms).await
     }
