@@ -1,6 +1,6 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long check fmt format lint docs bench soak images
+.PHONY: help setup run test test-long check fmt format lint docs bench bench-rooms soak images
 
 # Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
 export PATH := $(PATH):$(CURDIR)/.tools/postgresql/bin
@@ -50,6 +50,11 @@ soak: ## Ten minutes of mixed load; fails when memory or latency grows (MINUTES=
 	@scripts/setup wrk
 	cargo build --locked --release
 	tests/soak $(MINUTES)
+
+bench-rooms: ## Measure a room of 1,000 readers: latency, memory, and what streams leave behind
+	@scripts/setup
+	cargo build --locked --release
+	tests/bench-rooms
 
 images: ## Build the two images and run all of docs/containers.md with podman
 	@scripts/setup podman openssl

@@ -14,6 +14,7 @@ use rocket::response::{self, Responder};
 use tokio::time::{Instant, sleep_until};
 
 use super::event_stream::HEARTBEAT;
+use super::streams::Seat;
 
 /// One JSON value a line.
 pub(super) const LINES: &str = "application/x-ndjson";
@@ -63,22 +64,25 @@ impl Form {
 /// no word at its end: whoever wants more comes back with the last number it saw.
 pub(super) struct RoomStream {
     reader: Reader,
+    seat: Seat,
     form: Form,
     timeout: Duration,
     shutdown: Shutdown,
 }
 
 impl RoomStream {
-    pub(super) fn new(reader: Reader, form: Form, timeout: Duration, shutdown: Shutdown) -> Self {
-        Self { reader, form, timeout, shutdown }
+    pub(super) fn new(reader: Reader, seat: Seat, form: Form, timeout: Duration, shutdown: Shutdown) -> Self {
+        Self { reader, seat, form, timeout, shutdown }
     }
 }
 
 impl<'r> Responder<'r, 'r> for RoomStream {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
-        let Self { mut reader, form, timeout, mut shutdown } = self;
+        let Self { mut reader, seat, form, timeout, mut shutdown } = self;
         let end = Instant::now() + timeout;
         let stream = stream! {
+            // Taken until the connection is gone, not only until the reader lost its place in the room.
+            let _held = seat;
             loop {
                 let quiet_until = Instant::now() + HEARTBEAT;
                 let text = tokio::select! {

@@ -67,7 +67,9 @@ pub(super) fn resource() -> Resource {
             200,
             LINES,
             "One message as JSON a line; an empty line, at least each 15 s, keeps it open",
-        );
+        )
+        .problem(429, &["stream.too_many"])
+        .problem(503, &["stream.none_free"]);
     let said = Operation::new(Method::Post, room, "Say something")
         .body::<NewMessage>()
         .answers::<Message>(201, "The message; it is stored")
@@ -106,8 +108,9 @@ async fn read(
     // A stream does not outlive the token it was opened with.
     let left = Timestamp::now().duration_until(verified.expires_at).as_secs().clamp(1, timeout);
     let room = RoomName::parse(name)?;
+    let seat = services.streams.seat(verified.caller.id)?;
     let reader = services.rooms.open(&verified.caller, Person::of(&verified), room, after).await?;
-    Ok(RoomStream::new(reader, form, Duration::from_secs(left.unsigned_abs()), shutdown))
+    Ok(RoomStream::new(reader, seat, form, Duration::from_secs(left.unsigned_abs()), shutdown))
 }
 
 #[post("/room/<name>", data = "<body>")]
