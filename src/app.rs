@@ -3,10 +3,12 @@
 pub mod check;
 mod database;
 mod flows_dir;
+mod identity;
 mod late_tokens;
 mod probes;
 mod running;
 mod stores;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,10 +22,9 @@ use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::Probe;
 use flow_domain::ports::Ports;
 use flow_domain::rooms::{History, RoomSettings, Rooms};
-use flow_domain::users::{SignIn, Tokens, Users};
+use flow_domain::users::Users;
 
 use crate::config::Config;
-use crate::driven::credentials::BcryptPasswords;
 use crate::driven::grader::{Accounts, ChildGraders};
 use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::labs::LabFolders;
@@ -46,12 +47,8 @@ use probes::{DatabaseProbe, StateDirProbe, TerraformProbe};
 use running::{Service, StopSignals};
 use stores::Stores;
 
-/// bcrypt's cost: about a quarter of a second of one core.
-const PASSWORD_COST: u32 = 12;
 /// Each takes some 70 MB and, while it plans, most of a core.
 const TERRAFORMS_AT_ONCE: usize = 8;
-/// How long a sign-in waits for its turn to hash.
-const PASSWORD_WAIT: Duration = Duration::from_secs(10);
 
 /// Serves until SIGINT or SIGTERM. The error is one sentence.
 pub fn serve(config: Config) -> Result<(), StartError> {
@@ -148,10 +145,9 @@ fn assemble(
     let flows = Arc::new(Flows::new(engine.clone(), store, Arc::new(catalogue), registry));
 
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let passwords = Arc::new(BcryptPasswords::new(PASSWORD_COST, cores, PASSWORD_WAIT)?);
+    let passwords = Arc::new(identity::passwords(cores)?);
     let tokens = Arc::new(LateTokens::default());
-    let as_tokens: Arc<dyn Tokens> = tokens.clone();
-    let ttl = Duration::from_secs(config.auth.token_ttl_s.get().into());
+    let identity = Arc::new(identity::assemble(&config, &stores, passwords.clone(), tokens.clone()));
     let readiness = Arc::new(Readiness::default());
     let probes: Vec<Arc<dyn Probe>> = vec![
         Arc::new(DatabaseProbe(stores.pool.clone())),
@@ -159,8 +155,7 @@ fn assemble(
         Arc::new(StateDirProbe(stores.state.path().to_owned())),
     ];
     let services = Services {
-        sign_in: Arc::new(SignIn::new(users.clone(), passwords.clone(), as_tokens.clone(), ttl)),
-        tokens: as_tokens,
+        identity: identity.clone(),
         users,
         flows: flows.clone(),
         rooms: rooms.clone(),
@@ -175,6 +170,7 @@ fn assemble(
         keep_alive_s: 5,
         grace_s: 2,
         mercy_s: 2,
+        edge: identity::edge(&config),
     };
     let rocket = server::build(&settings, services);
     Ok((
@@ -186,6 +182,7 @@ fn assemble(
             rooms,
             flows,
             tokens,
+            identity,
             passwords,
             programs,
             readiness,

@@ -67,6 +67,8 @@ mod tests {
     use flow_domain::testing::TestContext;
     use serde_json::{Value, json};
 
+    use flow_domain::users::Users;
+
     use super::*;
 
     async fn check(test: &TestContext, input: Value) -> Outcome {
@@ -99,7 +101,7 @@ mod tests {
     #[tokio::test]
     async fn a_disabled_and_an_unknown_account_are_refused() {
         let test = TestContext::new().with_role(Role::Admin);
-        test.users.set_disabled(test.caller.id, true);
+        test.users.set_disabled(test.caller.id, true).await.unwrap();
         assert_eq!(refused_with(check(&test, json!({})).await), "auth.account_disabled");
         test.users.forget(test.caller.id);
         assert_eq!(refused_with(check(&test, json!({})).await), "auth.account_unknown");

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use flow_domain::users::{Issued, Tokens, User, Verified};
+use flow_domain::users::{Issued, Stamp, Tokens, User, Verified};
 use flow_domain::{Error, Result};
 
 use crate::driven::credentials::JwtTokens;
@@ -25,11 +25,15 @@ impl LateTokens {
 }
 
 impl Tokens for LateTokens {
-    fn issue(&self, user: &User, ttl: Duration) -> Result<Issued> {
-        self.get()?.issue(user, ttl)
+    fn issue(&self, user: &User, stamp: Stamp, ttl: Duration) -> Result<Issued> {
+        self.get()?.issue(user, stamp, ttl)
     }
 
     fn verify(&self, token: &str) -> Result<Verified> {
         self.get()?.verify(token)
+    }
+
+    fn public_keys(&self) -> Result<serde_json::Value> {
+        self.get()?.public_keys()
     }
 }

@@ -7,16 +7,17 @@ use std::time::Duration;
 use flow_domain::flows::schedule::Clockwork;
 use flow_domain::flows::{Engine, Flows};
 use flow_domain::rooms::Rooms;
-use flow_domain::users::{Offered, Passwords};
+use flow_domain::users::{Identity, Offered, Passwords, follow};
 use rocket::fairing::AdHoc;
 use rocket::{Build, Rocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::late_tokens::LateTokens;
 use super::stores::Stores;
+use super::upkeep::Upkeep;
 use crate::config::Config;
 use crate::driven::credentials::JwtTokens;
-use crate::driven::postgres::{PgFlowStore, PgSchedules, migrate, users};
+use crate::driven::postgres::{PgFlowStore, PgSchedules, PgUsers, migrate, users};
 use crate::driven::process::ChildPrograms;
 use crate::driven::start_error::StartError;
 use crate::driver::cli::banner;
@@ -26,10 +27,6 @@ use crate::driver::schedule;
 
 /// Between attempts to reach a database that is away at the start; each second one is logged.
 const CONNECT_EVERY: Duration = Duration::from_millis(500);
-/// Partitions are made weeks ahead; looking once a day is plenty.
-const UPKEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
-/// What child processes wrote is kept this long for whoever looks into what went wrong.
-const RECORDS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 const DEMO_PASSWORD: &str = "aFtg&89M";
 
 /// What asks the service to stop.
@@ -70,6 +67,7 @@ pub(super) struct Service {
     pub rooms: Arc<Rooms>,
     pub flows: Arc<Flows>,
     pub tokens: Arc<LateTokens>,
+    pub identity: Arc<Identity>,
     pub passwords: Arc<dyn Passwords>,
     pub programs: Arc<ChildPrograms>,
     pub readiness: Arc<Readiness>,
@@ -137,22 +135,34 @@ impl Service {
     /// Everything that needs the database.
     async fn start(&self) -> Result<tokio::task::JoinHandle<()>, String> {
         self.migrate().await?;
-        let key = self.stores.signing_key(&self.config).await?;
-        self.tokens.arrive(JwtTokens::new(&key, &*self.config.auth.issuer, &*self.config.auth.audience));
+        self.open_doors().await?;
         self.seed().await?;
         tokio::spawn(self.rooms.clone().work());
-        tokio::spawn(upkeep(
-            self.flow_store.clone(),
-            self.programs.clone(),
-            self.config.runs.retention_days.into(),
-        ));
         let schedules = Arc::new(PgSchedules::new(self.stores.pool.clone()));
         tokio::spawn(schedule::run(Clockwork::new(self.flows.clone(), schedules)));
+        tokio::spawn(follow(self.identity.revocations.clone()));
+        let upkeep = Upkeep {
+            flow_store: self.flow_store.clone(),
+            programs: self.programs.clone(),
+            users: PgUsers::new(self.stores.pool.clone()),
+            identity: self.identity.clone(),
+            retention_days: self.config.runs.retention_days.into(),
+        };
+        tokio::spawn(upkeep.daily());
         let work = tokio::spawn(self.engine.clone().work());
         self.engine.lease().held().await;
         self.readiness.set_ready();
         self.greet();
         Ok(work)
+    }
+
+    /// Tokens are made and taken from here on: which were revoked is known before the first is looked at.
+    async fn open_doors(&self) -> Result<(), String> {
+        self.identity.revocations.catch_up().await.map_err(|error| error.to_string())?;
+        let (key, second) = self.stores.signing_keys(&self.config).await?;
+        let tokens = JwtTokens::new(&key, &*self.config.auth.issuer, &*self.config.auth.audience);
+        self.tokens.arrive(second.iter().fold(tokens, JwtTokens::accepting));
+        Ok(())
     }
 
     async fn migrate(&self) -> Result<(), String> {
@@ -179,21 +189,22 @@ impl Service {
 
     /// The demo user is there in demo mode only; left over from an earlier one, it is a known password.
     async fn seed(&self) -> Result<(), String> {
-        let there = users::has_demo_user(&self.stores.pool).await.map_err(|error| error.to_string())?;
-        match (self.config.demo, there) {
-            (true, false) => {
+        let text = |error: flow_domain::Error| error.to_string();
+        let accounts = &self.identity.accounts;
+        let there = users::demo_user(&self.stores.pool).await.map_err(text)?;
+        match (self.config.demo, there.map(|account| account.disabled)) {
+            (true, None) => {
                 let password = Offered::chosen(DEMO_PASSWORD).map_err(|fault| fault.detail)?;
-                let hash = self.passwords.hash(&password).await.map_err(|error| error.to_string())?;
-                users::seed_demo(&self.stores.pool, &hash).await.map_err(|error| error.to_string())?;
+                let hash = self.passwords.hash(&password).await.map_err(text)?;
+                users::seed_demo(&self.stores.pool, &hash).await.map(drop).map_err(text)
             }
-            (false, true) => {
-                log::warn!(
-                    "the demo user is in the database with a well-known password and this is no demo; remove it"
-                );
+            (true, Some(true)) => accounts.enable(None, users::DEMO_USER).await.map(drop).map_err(text),
+            (false, Some(false)) => {
+                log::warn!("the demo user has a well-known password and this is no demo: it is disabled");
+                accounts.disable(None, users::DEMO_USER).await.map(drop).map_err(text)
             }
-            _ => {}
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn greet(&self) {
@@ -203,28 +214,6 @@ impl Service {
         );
         log::info!("ready on {address}");
         println!("{}", banner(address, self.config.demo.then_some((users::DEMO_EMAIL, DEMO_PASSWORD))));
-    }
-}
-
-/// Once a day, what nobody waits for.
-async fn upkeep(flow_store: Arc<PgFlowStore>, programs: Arc<ChildPrograms>, retention_days: i32) {
-    loop {
-        if let Err(error) = flow_store.upkeep().await {
-            log::warn!("the daily upkeep of the database failed: {error}");
-        }
-        if retention_days > 0 {
-            match flow_store.drop_weeks(retention_days).await {
-                Ok(weeks) if weeks.is_empty() => {}
-                Ok(weeks) => log::info!("dropped runs of the weeks of {}", weeks.join(", ")),
-                Err(error) => log::warn!("old runs were not dropped today: {error}"),
-            }
-        }
-        let programs = programs.clone();
-        let pruned = tokio::task::spawn_blocking(move || programs.prune(RECORDS_KEPT)).await;
-        if let Ok(runs @ 1..) = pruned {
-            log::info!("removed what the child processes of {runs} old runs wrote");
-        }
-        tokio::time::sleep(UPKEEP_EVERY).await;
     }
 }
 

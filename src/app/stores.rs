@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_postgres::Config as PgConfig;
 
 use super::database::Database;
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::driven::credentials::SigningKey;
 use crate::driven::postgres::pool::session_config;
 use crate::driven::postgres::{PgPool, PoolSettings, StateKey, keys};
@@ -49,16 +49,27 @@ impl Stores {
         Ok(Self { pool, lease_pool, session, state_key, state, database })
     }
 
-    /// The key that signs tokens: configured, of the state directory, or of the database that replicas share.
-    pub(super) async fn signing_key(&self, config: &Config) -> Result<SigningKey, String> {
-        match (&config.auth.secret, &self.database.embedded) {
-            (Some(secret), _) => SigningKey::from_text(secret.expose()),
-            (None, Some(_)) => SigningKey::read_or_make(&self.state.path().join("signing.key")),
+    /// The key that signs tokens, configured, of the state directory or of the database that replicas share; and a
+    /// second one whose tokens are taken too.
+    pub(super) async fn signing_keys(
+        &self,
+        config: &Config,
+    ) -> Result<(SigningKey, Option<SigningKey>), String> {
+        let auth = &config.auth;
+        let configured = |secret: &Option<Secret>, key: &Option<Secret>| match (secret, key) {
+            (_, Some(pem)) => Some(SigningKey::from_pem(pem.expose())),
+            (Some(secret), None) => Some(SigningKey::from_text(secret.expose())),
+            (None, None) => None,
+        };
+        let current = match (configured(&auth.secret, &auth.key), &self.database.embedded) {
+            (Some(key), _) => key?,
+            (None, Some(_)) => SigningKey::read_or_make(&self.state.path().join("signing.key"))?,
             (None, None) => {
                 let secret = keys::signing_secret(&self.pool).await.map_err(|error| error.to_string())?;
-                SigningKey::from_bytes(secret)
+                SigningKey::from_bytes(secret)?
             }
-        }
+        };
+        Ok((current, configured(&auth.second_secret, &auth.second_key).transpose()?))
     }
 
     /// Stops the private PostgreSQL, if it is one.

@@ -109,11 +109,25 @@ impl Config {
                 self.objects.secret_key.is_some(),
             ),
         ];
-        pairs
+        let mut faults: Vec<String> = pairs
             .into_iter()
             .filter(|(_, set, _, needed)| *set && !needed)
             .map(|(key, _, needed, _)| format!("{key} is set, but {needed}, which it needs, is not."))
-            .collect()
+            .collect();
+        let auth = &self.auth;
+        for (one, other, both) in [
+            ("auth.secret", "auth.key", auth.secret.is_some() && auth.key.is_some()),
+            (
+                "auth.second_secret",
+                "auth.second_key",
+                auth.second_secret.is_some() && auth.second_key.is_some(),
+            ),
+        ] {
+            if both {
+                faults.push(format!("{one} and {other} are both set; leave one."));
+            }
+        }
+        faults
     }
 }
 

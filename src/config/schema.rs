@@ -7,7 +7,7 @@ const OPEN: [&str; 2] = ["aliases", "exec.allow"];
 
 /// Keys that are masked when printed and may come from a file. The struct's field is a secret type as well: this list
 /// is about text on its way there.
-const SECRET: [&str; 10] = [
+const SECRET: [&str; 13] = [
     "state.key",
     "database.url",
     "queue.url",
@@ -16,6 +16,9 @@ const SECRET: [&str; 10] = [
     "objects.secret_key",
     "secrets.secret_id",
     "auth.secret",
+    "auth.key",
+    "auth.second_secret",
+    "auth.second_key",
     "oidc.client_secret",
     "proxmox.token",
 ];

@@ -6,6 +6,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use log::LevelFilter;
 use serde::{Deserialize, Deserializer, de};
 
@@ -19,6 +20,27 @@ pub struct Server {
     /// 0 is one per core.
     pub workers: u16,
     pub drain_s: u32,
+    #[serde(deserialize_with = "public_url")]
+    pub public_url: Option<String>,
+    pub trusted_proxies: Vec<Network>,
+    pub cors_origins: Vec<String>,
+}
+
+/// An address, `10.0.0.7`, or a network, `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Network(pub IpNet);
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let one = text.parse::<IpAddr>().map(IpNet::from);
+        let network = one.or_else(|_| text.parse::<IpNet>());
+        network
+            .map(Self)
+            .map_err(|_| format!("{text:?} is neither an IP address nor a network such as 10.0.0.0/8"))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -107,10 +129,21 @@ pub struct Secrets {
 pub struct Auth {
     #[serde(deserialize_with = "signing_secret")]
     pub secret: Option<Secret>,
+    #[serde(deserialize_with = "secret")]
+    pub key: Option<Secret>,
+    #[serde(deserialize_with = "signing_secret")]
+    pub second_secret: Option<Secret>,
+    #[serde(deserialize_with = "secret")]
+    pub second_key: Option<Secret>,
     pub token_ttl_s: NonZeroU32,
+    pub access_ttl_s: NonZeroU32,
+    pub refresh_ttl_s: NonZeroU32,
     pub issuer: String,
     pub audience: String,
     pub open_signup: bool,
+    pub failures_per_account: u32,
+    pub failures_per_address: u32,
+    pub openings_per_address: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -218,6 +251,16 @@ fn ids<'de, D: Deserializer<'de>>(input: D) -> Result<Option<RangeInclusive<u32>
 
 fn secret<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Secret>, D::Error> {
     Ok(text(input)?.map(Secret::new))
+}
+
+/// Without the slash at its end, so that paths can be put after it.
+fn public_url<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
+    match text(input)? {
+        Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
+            Err(de::Error::custom("is not an address that begins with http:// or https://"))
+        }
+        url => Ok(url.map(|url| url.trim_end_matches('/').to_owned())),
+    }
 }
 
 /// HS256 is as strong as its key; RFC 7518 section 3.2 asks for 256 bits.

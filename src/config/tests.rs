@@ -111,7 +111,10 @@ fn a_secret_may_come_from_a_file_and_only_a_secret() {
 fn no_secret_shows_in_debug_output_or_in_the_masked_list() {
     let schema = Schema::shipped();
     let key = "5e".repeat(32);
-    let environment = schema.keys.iter().filter(|key| key.secret).map(|secret| {
+    // A key in the place of a secret: one at a time is allowed.
+    let secrets =
+        schema.keys.iter().filter(|key| key.secret && !["auth.key", "auth.second_key"].contains(&&*key.name));
+    let environment = secrets.map(|secret| {
         let value = if secret.name == "state.key" { key.clone() } else { format!("pa55-{:032}", 0) };
         (secret.variable.clone().unwrap(), value)
     });
@@ -142,4 +145,22 @@ fn users_of_graders_are_a_range_without_root() {
         let why = faults(&[("FLOW_GRADE_UIDS", wrong)]);
         assert!(why[0].contains("FIRST-LAST"), "{why:?}");
     }
+}
+
+#[test]
+fn there_is_one_key_to_sign_with_and_one_beside_it() {
+    let secret = "x".repeat(32);
+    let both = faults(&[("FLOW_AUTH_SECRET", &secret), ("FLOW_AUTH_KEY", "-----BEGIN")]);
+    assert_eq!(both, ["auth.secret and auth.key are both set; leave one."]);
+    let config =
+        Config::load(None, [("FLOW_AUTH_KEY", "pa55"), ("FLOW_AUTH_SECOND_SECRET", &secret)]).unwrap();
+    assert!(!format!("{config:?} {:?}", config.masked()).contains("pa55"));
+}
+
+#[test]
+fn proxies_are_addresses_or_networks() {
+    let config = Config::load(None, [("FLOW_SERVER_TRUSTED_PROXIES", "10.0.0.0/8, ::1, 192.0.2.7")]).unwrap();
+    assert_eq!(config.server.trusted_proxies.len(), 3);
+    assert!(faults(&[("FLOW_SERVER_TRUSTED_PROXIES", "proxy.local")])[0].contains("neither an IP address"));
+    assert!(faults(&[("FLOW_SERVER_PUBLIC_URL", "example.org")])[0].contains("begins with http"));
 }

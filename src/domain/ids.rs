@@ -61,3 +61,7 @@ id!(
     /// A process that drives runs; a new one at each start.
     WorkerId
 );
+id!(
+    /// One login: an access token and those that replace it, until it is ended.
+    FamilyId
+);

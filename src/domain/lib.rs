@@ -18,4 +18,4 @@ pub mod users;
 
 pub use error::{Error, Fault, Kind, Result};
 pub use hex::hex;
-pub use ids::{RunId, SessionId, UserId, WorkerId};
+pub use ids::{FamilyId, RunId, SessionId, UserId, WorkerId};

@@ -1,5 +1,6 @@
 //! Whom we call: the adapters that fill the domain's ports, and what they stand on.
 
+pub mod attempts;
 pub mod credentials;
 pub mod disk;
 pub mod grader;

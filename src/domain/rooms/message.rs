@@ -126,6 +126,7 @@ mod tests {
             caller: Caller { id: UserId::new(), role },
             username: username.map(str::to_owned),
             jti: String::new(),
+            stamp: Default::default(),
             expires_at: Timestamp::UNIX_EPOCH,
         })
     }

@@ -8,7 +8,9 @@
 
 mod datasets;
 mod http;
+mod logins;
 mod refusing;
+mod revocations;
 mod users;
 mod workspaces;
 
@@ -21,7 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use datasets::MemoryDatasets;
 pub use http::CannedHttp;
+pub use logins::MemoryLogins;
 pub use refusing::Refusing;
+pub use revocations::MemoryRevocations;
 pub use users::MemoryUsers;
 pub use workspaces::TempWorkspaces;
 
@@ -144,11 +148,7 @@ impl TestContext {
 
 /// An enabled account without a password.
 fn account(caller: &Caller) -> Account {
-    Account {
-        user: User { id: caller.id, email: None, username: None, name: None, role: caller.role },
-        password_hash: None,
-        disabled: false,
-    }
+    Account::new(User { id: caller.id, email: None, username: None, name: None, role: caller.role })
 }
 
 /// What a task reported.

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use unicode_normalization::UnicodeNormalization;
 
+use super::trivial::is_trivial;
 use super::{Caller, User};
-use crate::{Fault, Result};
+use crate::{FamilyId, Fault, Result};
 
 /// bcrypt reads 72 bytes, its terminating zero included. A longer password would be cut, and then two different
 /// ones would open the same door.
@@ -34,14 +35,24 @@ impl Offered {
         Ok(Self(text))
     }
 
-    /// For a new account: 8 characters to 71 bytes.
+    /// For a new account: one that is [strong enough](Self::strong_enough).
     pub fn chosen(typed: &str) -> Result<Self, Fault> {
         let password = Self::new(typed)?;
-        if password.0.chars().count() < MIN_PASSWORD_CHARS {
+        password.strong_enough()?;
+        Ok(password)
+    }
+
+    /// Eight characters or more, and none of those that everybody tries first.
+    pub fn strong_enough(&self) -> Result<(), Fault> {
+        if self.0.chars().count() < MIN_PASSWORD_CHARS {
             let detail = format!("A password has at least {MIN_PASSWORD_CHARS} characters.");
             return Err(Fault::new("/password", "password.too_short", detail));
         }
-        Ok(password)
+        if is_trivial(&self.0) {
+            let detail = "This password is among those that are tried first; choose another.";
+            return Err(Fault::new("/password", "password.trivial", detail));
+        }
+        Ok(())
     }
 
     /// The bytes to hash.
@@ -65,6 +76,9 @@ pub trait Passwords: Send + Sync {
     /// Whether this is the password. With no hash, or one that cannot be read, the answer is no and costs as much
     /// time as any other, so that the clock does not tell who has an account.
     async fn verify(&self, password: &Offered, hash: Option<&str>) -> Result<bool>;
+
+    /// Whether a hash is weaker than those made today.
+    fn is_outdated(&self, hash: &str) -> bool;
 }
 
 /// A token made now.
@@ -77,6 +91,15 @@ pub struct Issued {
     pub expires_at: Timestamp,
 }
 
+/// What a token carries besides who it is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// The account's at the time of issue.
+    pub generation: i64,
+    /// The login it came from, where there is one that can be ended.
+    pub family: Option<FamilyId>,
+}
+
 /// What a good token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
@@ -84,17 +107,21 @@ pub struct Verified {
     /// The account's username at the time of signing in.
     pub username: Option<String>,
     pub jti: String,
+    pub stamp: Stamp,
     pub expires_at: Timestamp,
 }
 
 /// Makes and checks tokens. Checking is on the path of every request: no I/O, some microseconds.
 pub trait Tokens: Send + Sync {
     /// Refuses the role `system`: no person has it.
-    fn issue(&self, user: &User, ttl: Duration) -> Result<Issued>;
+    fn issue(&self, user: &User, stamp: Stamp, ttl: Duration) -> Result<Issued>;
 
     /// The error is always `Unauthenticated`, `auth.token_expired` or `auth.token_invalid`, and never holds the
-    /// token.
+    /// token. Whether it was revoked is [`super::Access`]'s to say.
     fn verify(&self, token: &str) -> Result<Verified>;
+
+    /// A JSON Web Key Set (RFC 7517) of the public keys, empty when there are none to show.
+    fn public_keys(&self) -> Result<serde_json::Value>;
 }
 
 #[cfg(test)]
@@ -121,8 +148,18 @@ mod tests {
     #[test]
     fn a_new_password_has_eight_characters_but_an_offered_one_may_be_short() {
         assert_eq!(Offered::chosen("1234567").unwrap_err().code, "password.too_short");
-        assert!(Offered::chosen("12345678").is_ok());
+        assert!(Offered::chosen("1234567x").is_ok());
         assert!(Offered::new("1").is_ok());
+    }
+
+    #[test]
+    fn a_new_password_is_none_that_everybody_tries_first() {
+        for trivial in ["12345678", "password", "Password1", "QWERTYUIOP", "aaaaaaaa", "abcdefgh", "87654321"]
+        {
+            assert_eq!(Offered::chosen(trivial).unwrap_err().code, "password.trivial", "{trivial}");
+            assert!(Offered::new(trivial).is_ok());
+        }
+        assert!(Offered::chosen("aFtg&89M").is_ok());
     }
 
     #[test]

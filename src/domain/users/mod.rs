@@ -1,17 +1,35 @@
 //! Who may call, and as what; how they sign in.
 
+mod access;
+mod accounts;
+mod attempts;
 mod credentials;
+mod identity;
+mod logins;
+mod name;
+mod password_check;
+mod port;
+mod revocations;
 mod sign_in;
+mod trivial;
 
 use std::fmt;
 
-use async_trait::async_trait;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, UserId};
+use crate::UserId;
 
-pub use credentials::{Issued, Offered, Passwords, Tokens, Verified};
+pub use access::Access;
+pub use accounts::Accounts;
+pub use attempts::{Attempts, Unlimited};
+pub use credentials::{Issued, Offered, Passwords, Stamp, Tokens, Verified};
+pub use identity::{Identity, Parts, Times};
+pub use logins::{Family, FamilyState, Granted, LoginStore, Logins, RefreshHash, Rotation, Verdict, judge};
+pub use name::{Username, email_fault, email_key};
+pub use port::Users;
+pub use revocations::{Mark, Revocation, RevocationStore, Revocations, Revoked, follow};
 pub use sign_in::{SignIn, SignedIn};
 
 /// Roles in ascending order: each may do what those before it may.
@@ -91,19 +109,24 @@ pub struct Account {
     /// bcrypt, or none for accounts that sign in elsewhere.
     pub password_hash: Option<String>,
     pub disabled: bool,
+    /// Counts up whenever the account's tokens were ended: a token of an earlier one is no longer good.
+    pub generation: i64,
+    /// When a temporary user's name is free again; none for an account that stays.
+    pub expires_at: Option<Timestamp>,
 }
 
-/// An e-mail address as it is compared: without case, whatever the script.
-pub fn email_key(email: &str) -> String {
-    email.trim().to_lowercase()
-}
+impl Account {
+    /// A new account that stays, without a password.
+    pub fn new(user: User) -> Self {
+        Self { user, password_hash: None, disabled: false, generation: 0, expires_at: None }
+    }
 
-/// Where accounts are kept.
-#[async_trait]
-pub trait Users: Send + Sync {
-    /// E-mail addresses are compared without case.
-    async fn by_email(&self, email: &str) -> Result<Option<Account>>;
-    async fn by_id(&self, id: UserId) -> Result<Option<Account>>;
-    /// Adds an account; one with this e-mail or username already there is left as it is, and `false` is answered.
-    async fn add(&self, account: &Account) -> Result<bool>;
+    pub fn with_password(self, hash: String) -> Self {
+        Self { password_hash: Some(hash), ..self }
+    }
+
+    /// Whether it may have a token at this time.
+    pub fn is_open(&self, at: Timestamp) -> bool {
+        !self.disabled && self.expires_at.is_none_or(|end| at < end)
+    }
 }

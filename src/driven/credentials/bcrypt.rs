@@ -63,18 +63,39 @@ impl Passwords for BcryptPasswords {
 
     async fn verify(&self, password: &Offered, hash: Option<&str>) -> Result<bool> {
         let (password, dummy, hash) = (password.clone(), self.dummy.clone(), hash.map(str::to_owned));
-        self.in_turn(move || matches(&password, hash.as_deref(), &dummy)).await
+        let cost = self.cost;
+        self.in_turn(move || matches(&password, hash.as_deref(), &dummy, cost)).await
+    }
+
+    fn is_outdated(&self, hash: &str) -> bool {
+        cost_of(hash).is_some_and(|cost| cost < self.cost)
     }
 }
 
-fn matches(password: &Offered, hash: Option<&str>, dummy: &str) -> bool {
+fn matches(password: &Offered, hash: Option<&str>, dummy: &str, cost: u32) -> bool {
     let Some(hash) = hash else {
         return work_for_nothing(password, dummy);
     };
-    bcrypt::non_truncating_verify(password.as_bytes(), hash).unwrap_or_else(|error| {
-        warn!("a stored password hash cannot be used: {error}");
-        work_for_nothing(password, dummy)
-    })
+    match bcrypt::non_truncating_verify(password.as_bytes(), hash) {
+        Ok(true) => true,
+        Ok(false) => {
+            // A hash of a lower cost is sooner seen to be wrong. Each step doubles the work, so all the steps from
+            // its own cost up to ours add up to what is missing.
+            for missing in cost_of(hash).unwrap_or(cost)..cost {
+                work_for_nothing(password, &self::dummy(missing));
+            }
+            false
+        }
+        Err(error) => {
+            warn!("a stored password hash cannot be used: {error}");
+            work_for_nothing(password, dummy)
+        }
+    }
+}
+
+/// The two digits after the version: `$2b$12$…`.
+fn cost_of(hash: &str) -> Option<u32> {
+    hash.split('$').nth(2)?.parse().ok()
 }
 
 /// Always false, after as much work as a real comparison.
@@ -151,6 +172,26 @@ mod tests {
             none = none.min(start.elapsed());
         }
         assert!(none > wrong / 2 && none < wrong * 2, "wrong {wrong:?}, none {none:?}");
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_a_lower_cost_is_outdated_and_as_slow_to_refuse() {
+        let (before, now) = (passwords(5), passwords(9));
+        let old = before.hash(&offered("aFtg&89M")).await.unwrap();
+        let new = now.hash(&offered("aFtg&89M")).await.unwrap();
+        assert!(now.is_outdated(&old) && !now.is_outdated(&new) && !before.is_outdated(&new));
+        assert!(now.verify(&offered("aFtg&89M"), Some(&old)).await.unwrap());
+        let best = async |hash: &str| {
+            let mut best = Duration::MAX;
+            for _ in 0..5 {
+                let start = Instant::now();
+                assert!(!now.verify(&offered("wrong"), Some(hash)).await.unwrap());
+                best = best.min(start.elapsed());
+            }
+            best
+        };
+        let (old, new) = (best(&old).await, best(&new).await);
+        assert!(old > new / 2 && old < new * 2, "old {old:?}, new {new:?}");
     }
 
     #[tokio::test]

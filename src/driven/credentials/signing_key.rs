@@ -1,4 +1,7 @@
 //! The key that signs tokens: configured, or made once and kept in a file.
+//!
+//! A secret signs with HS256, and whoever can check can also sign; a private key on the curve P-256 signs with ES256,
+//! and others check with its public half.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -8,14 +11,22 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use p256::pkcs8::DecodePrivateKey;
 use uuid::Uuid;
 
 /// RFC 7518, section 3.2: a key for HS256 is at least as long as its hash.
 const MIN_BYTES: usize = 32;
 
-/// A secret of at least 32 bytes that cannot be printed.
+/// A key that cannot be printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SigningKey(Vec<u8>);
+pub struct SigningKey(pub(super) Material);
+
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Material {
+    /// At least 32 bytes.
+    Secret(Vec<u8>),
+    Private(p256::SecretKey),
+}
 
 impl SigningKey {
     /// A configured or stored text, taken as it is but for the white space around it.
@@ -28,7 +39,16 @@ impl SigningKey {
         if bytes.len() < MIN_BYTES {
             return Err(format!("the signing key has {} bytes; it needs at least {MIN_BYTES}", bytes.len()));
         }
-        Ok(Self(bytes))
+        Ok(Self(Material::Secret(bytes)))
+    }
+
+    /// A private key on P-256, in PKCS#8 (`BEGIN PRIVATE KEY`) or in SEC1 (`BEGIN EC PRIVATE KEY`).
+    pub fn from_pem(pem: &str) -> Result<Self, String> {
+        let pem = pem.trim();
+        let key = p256::SecretKey::from_pkcs8_pem(pem).or_else(|_| p256::SecretKey::from_sec1_pem(pem));
+        // The parser's reason says nothing of use, and could say too much.
+        key.map(|key| Self(Material::Private(key)))
+            .map_err(|_| "the signing key is not a private key on the curve P-256 as PEM".to_owned())
     }
 
     /// A new key as the text that `from_text` reads, for whoever keeps it.
@@ -53,10 +73,6 @@ impl SigningKey {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
             _ => Self::from_text(&fs::read_to_string(path).map_err(failed)?),
         }
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
     }
 }
 
@@ -120,6 +136,9 @@ mod tests {
     #[test]
     fn a_short_key_is_refused_and_none_can_be_printed() {
         assert!(SigningKey::from_text("too short").unwrap_err().contains("32"));
+        assert!(
+            SigningKey::from_pem("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----").is_err()
+        );
         let text = SigningKey::generate();
         let key = SigningKey::from_text(&format!("{text}\n")).unwrap();
         assert!(!format!("{key:?}").contains(&text));

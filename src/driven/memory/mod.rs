@@ -7,7 +7,6 @@ mod lab_sessions;
 mod rooms;
 mod schedules;
 mod state_copies;
-mod users;
 
 pub use datasets::MemoryDatasets;
 pub use flow_store::MemoryFlowStore;
@@ -16,7 +15,8 @@ pub use lab_sessions::MemoryLabSessions;
 pub use rooms::MemoryRoomStore;
 pub use schedules::MemorySchedules;
 pub use state_copies::MemoryStateCopies;
-pub use users::MemoryUsers;
+// The domain keeps these for the tests of tasks.
+pub use flow_domain::testing::{MemoryLogins, MemoryRevocations, MemoryUsers};
 
 use std::sync::{Mutex, MutexGuard};
 

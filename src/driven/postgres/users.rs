@@ -1,7 +1,7 @@
 //! Accounts.
 
 use async_trait::async_trait;
-use flow_domain::users::{Account, Role, User, Users, email_key};
+use flow_domain::users::{Account, Role, User, Username, Users, email_key};
 use flow_domain::{Error, Result, UserId};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -14,15 +14,36 @@ pub const DEMO_EMAIL: &str = "user3784mail@gmail.com";
 pub const DEMO_USER: UserId = UserId(Uuid::from_u128(0x0197_0000_0000_7000_8000_0000_0000_3784));
 
 const BY_EMAIL: &str = "
-    select id, email, username, name, role, password_hash, disabled
-    from app_user where email_key = $1::text";
+    select id, email, username, name, role, password_hash, disabled, generation, expires_at
+    from app_user where email_key = $1::text and (expires_at is null or expires_at > now())";
+const BY_USERNAME: &str = "
+    select id, email, username, name, role, password_hash, disabled, generation, expires_at
+    from app_user where username_key = $1::text and (expires_at is null or expires_at > now())";
 const BY_ID: &str = "
-    select id, email, username, name, role, password_hash, disabled
-    from app_user where id = $1::uuid";
+    select id, email, username, name, role, password_hash, disabled, generation, expires_at
+    from app_user where id = $1::uuid and (expires_at is null or expires_at > now())";
+const LIST: &str = "
+    select id, email, username, name, role, password_hash, disabled, generation, expires_at
+    from app_user where expires_at is null and ($1::uuid is null or id > $1::uuid)
+    order by id limit $2::bigint";
 const ADD: &str = "
-    insert into app_user (id, email, email_key, username, name, role, password_hash, disabled)
-    values ($1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::boolean)
+    insert into app_user (id, email, email_key, username, username_key, name, role, password_hash, disabled,
+        generation, expires_at)
+    values ($1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::boolean,
+        $10::bigint, $11::timestamptz)
     on conflict do nothing";
+const FREE_NAME: &str = "delete from app_user where username_key = $1::text and expires_at <= now()";
+const FORGET: &str = "delete from app_user where expires_at <= now()";
+const SET_DISABLED: &str = "
+    update app_user set disabled = $2::boolean, generation = generation + $2::boolean::integer
+    where id = $1::uuid and (expires_at is null or expires_at > now())
+    returning id, email, username, name, role, password_hash, disabled, generation, expires_at";
+const SET_ROLE: &str = "
+    update app_user set role = $2::text, generation = generation + 1
+    where id = $1::uuid and expires_at is null
+    returning id, email, username, name, role, password_hash, disabled, generation, expires_at";
+const REPLACE_HASH: &str = "
+    update app_user set password_hash = $3::text where id = $1::uuid and password_hash = $2::text";
 
 #[derive(Clone)]
 pub struct PgUsers {
@@ -32,6 +53,11 @@ pub struct PgUsers {
 impl PgUsers {
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
+    }
+
+    /// Forgets temporary users whose time is over; how many were forgotten.
+    pub async fn forget(&self) -> Result<u64> {
+        self.pool.execute(FORGET, &[]).await
     }
 }
 
@@ -46,13 +72,27 @@ impl Users for PgUsers {
         row.as_ref().map(account).transpose()
     }
 
+    async fn by_username(&self, name: &Username) -> Result<Option<Account>> {
+        let row = self.pool.query_opt(BY_USERNAME, &[&name.key()]).await?;
+        row.as_ref().map(account).transpose()
+    }
+
     async fn by_id(&self, id: UserId) -> Result<Option<Account>> {
         let row = self.pool.query_opt(BY_ID, &[&id.0]).await?;
         row.as_ref().map(account).transpose()
     }
 
+    async fn list(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>> {
+        let rows = self.pool.query(LIST, &[&after.map(|id| id.0), &i64::from(limit)]).await?;
+        rows.iter().map(account).collect()
+    }
+
     async fn add(&self, account: &Account) -> Result<bool> {
         let user = &account.user;
+        let username_key = user.username.as_deref().map(str::to_ascii_lowercase);
+        if username_key.is_some() {
+            self.pool.execute(FREE_NAME, &[&username_key]).await?;
+        }
         let added = self
             .pool
             .execute(
@@ -62,14 +102,31 @@ impl Users for PgUsers {
                     &user.email,
                     &user.email.as_deref().map(email_key),
                     &user.username,
+                    &username_key,
                     &user.name,
                     &user.role.as_str(),
                     &account.password_hash,
                     &account.disabled,
+                    &account.generation,
+                    &account.expires_at,
                 ],
             )
             .await?;
         Ok(added == 1)
+    }
+
+    async fn set_disabled(&self, id: UserId, disabled: bool) -> Result<Option<Account>> {
+        let row = self.pool.query_opt(SET_DISABLED, &[&id.0, &disabled]).await?;
+        row.as_ref().map(account).transpose()
+    }
+
+    async fn set_role(&self, id: UserId, role: Role) -> Result<Option<Account>> {
+        let row = self.pool.query_opt(SET_ROLE, &[&id.0, &role.as_str()]).await?;
+        row.as_ref().map(account).transpose()
+    }
+
+    async fn replace_hash(&self, id: UserId, old: &str, new: &str) -> Result<bool> {
+        Ok(self.pool.execute(REPLACE_HASH, &[&id.0, &old, &new]).await? == 1)
     }
 }
 
@@ -82,14 +139,12 @@ pub async fn seed_demo(pool: &PgPool, password_hash: &str) -> Result<bool> {
         name: Some("Demo".into()),
         role: Role::Operator,
     };
-    let account = Account { user, password_hash: Some(password_hash.into()), disabled: false };
-    PgUsers::new(pool.clone()).add(&account).await
+    PgUsers::new(pool.clone()).add(&Account::new(user).with_password(password_hash.into())).await
 }
 
-/// Whether the demo user can sign in here, whose password everyone knows.
-pub async fn has_demo_user(pool: &PgPool) -> Result<bool> {
-    let account = PgUsers::new(pool.clone()).by_id(DEMO_USER).await?;
-    Ok(account.is_some_and(|account| !account.disabled))
+/// The demo user, whose password everyone knows, if there is one.
+pub async fn demo_user(pool: &PgPool) -> Result<Option<Account>> {
+    PgUsers::new(pool.clone()).by_id(DEMO_USER).await
 }
 
 fn account(row: &Row) -> Result<Account> {
@@ -105,5 +160,7 @@ fn account(row: &Row) -> Result<Account> {
         },
         password_hash: column(row, "password_hash")?,
         disabled: column(row, "disabled")?,
+        generation: column(row, "generation")?,
+        expires_at: column(row, "expires_at")?,
     })
 }

@@ -96,7 +96,15 @@ mod tests {
     #[test]
     fn a_service_on_every_interface_is_asked_on_the_nearest() {
         for (listens, asked) in [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.1.2.3", "10.1.2.3")] {
-            let server = Server { address: listens.parse().unwrap(), port: 9, workers: 0, drain_s: 0 };
+            let server = Server {
+                address: listens.parse().unwrap(),
+                port: 9,
+                workers: 0,
+                drain_s: 0,
+                public_url: None,
+                trusted_proxies: vec![],
+                cors_origins: vec![],
+            };
             assert_eq!(nearest(&server), SocketAddr::new(asked.parse().unwrap(), 9));
         }
     }

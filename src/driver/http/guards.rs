@@ -1,5 +1,6 @@
 //! Who may call, as a type in the handler's signature.
 
+use std::convert::Infallible;
 use std::ops::Deref;
 
 use flow_domain::users::{Caller as Someone, Role, Verified};
@@ -29,13 +30,13 @@ macro_rules! at_least {
     ($(#[$doc:meta])* $name:ident, $floor:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
-        pub struct $name(pub Someone);
+        pub struct $name(pub Verified);
 
         impl Deref for $name {
             type Target = Someone;
 
             fn deref(&self) -> &Someone {
-                &self.0
+                &self.0.caller
             }
         }
 
@@ -70,37 +71,57 @@ at_least!(
     Admin, Role::Admin
 );
 
-/// Anyone with a good token, and what it says besides.
-pub struct Bearer(pub Verified);
+/// Whose token the request carries, if it carries a good one: for calls that do not ask for one.
+pub struct MaybeCaller(pub Option<Verified>);
 
 #[rocket::async_trait]
-impl<'r> FromRequest<'r> for Bearer {
-    type Error = Refused;
+impl<'r> FromRequest<'r> for MaybeCaller {
+    type Error = Infallible;
 
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Refused> {
-        match verified(request) {
-            Ok(verified) => Outcome::Success(Self(verified)),
-            Err(error) => Outcome::Error(refuse(request, error)),
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
+        Outcome::Success(Self(caller(request, Role::Anonymous).ok()))
+    }
+}
+
+/// The token of the request's header, whatever it is worth.
+pub struct SentToken<'r>(Result<&'r str, Error>);
+
+impl<'r> SentToken<'r> {
+    pub fn required(self) -> Result<&'r str, Error> {
+        self.0
+    }
+
+    /// A token that was sent otherwise, unless the header says something else.
+    pub fn same_as<'t>(&self, posted: &'t str) -> Result<&'t str, Error> {
+        match &self.0 {
+            Err(error) if error.code == "auth.token_missing" => Ok(posted),
+            Err(error) => Err(error.clone()),
+            Ok(token) if *token == posted => Ok(posted),
+            Ok(_) => Err(unauthenticated("auth.token_invalid", "The header and the body differ.")),
         }
     }
 }
 
-fn verified(request: &Request<'_>) -> Result<Verified, Error> {
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for SentToken<'r> {
+    type Error = Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
+        Outcome::Success(Self(bearer(request)))
+    }
+}
+
+fn caller(request: &Request<'_>, floor: Role) -> Result<Verified, Error> {
     let token = bearer(request)?;
     let services =
         request.rocket().state::<Services>().ok_or_else(|| Error::internal("no services are managed"))?;
-    let verified = services.tokens.verify(token)?;
-    Exchange::of(request).is_by(verified.caller.id);
-    Ok(verified)
-}
-
-fn caller(request: &Request<'_>, floor: Role) -> Result<Someone, Error> {
-    let caller = verified(request)?.caller;
-    if caller.role < floor {
-        let public = format!("This needs the role {floor} or above; yours is {}.", caller.role);
+    let token = services.identity.access.check(token)?;
+    Exchange::of(request).is_by(token.caller.id);
+    if token.caller.role < floor {
+        let public = format!("This needs the role {floor} or above; yours is {}.", token.caller.role);
         return Err(Error::forbidden("auth.role_too_low", public));
     }
-    Ok(caller)
+    Ok(token)
 }
 
 /// The one token of the request. Two headers are refused: a proxy may have looked at the other one.

@@ -1,20 +1,27 @@
-//! Signing in.
+//! Signing in for one token: by address, by name, or as nobody.
 
-use flow_domain::users::User;
+use flow_domain::users::{SignedIn, User};
+use flow_domain::{Error, Fault};
 use rocket::http::Method;
 use rocket::{State, post, routes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::body::JsonBody;
+use super::body::MaybeJsonBody;
+use super::edge::ClientAddress;
 use super::{Answer, Handled, Operation, Resource, Services};
 
-#[derive(Deserialize, JsonSchema)]
+/// `email` and `password`; `username` and `password`; `username` alone, for a temporary user; or nothing, for an
+/// anonymous one.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Login {
-    email: String,
+    email: Option<String>,
+    /// 1 to 32 ASCII letters, digits, `.`, `_` and `-`; compared without case.
+    username: Option<String>,
+    /// With a username that nobody has, the new account's: 8 characters to 71 bytes.
     #[schemars(extend("format" = "password", "writeOnly" = true))]
-    password: String,
+    password: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -30,25 +37,57 @@ struct LoginAnswer {
 
 pub(super) fn resource() -> Resource {
     Resource {
-        routes: routes![login],
+        routes: routes![login, token],
         operations: vec![
-            Operation::new(Method::Post, "/login", "Sign in with e-mail address and password")
-                .body::<Login>()
-                .answers::<LoginAnswer>(200, "Signed in")
-                .problem(401, &["auth.refused"])
-                .problem(503, &["auth.busy"]),
+            Operation::new(
+                Method::Post,
+                "/login",
+                "Sign in, sign up, take a temporary name, or come as nobody",
+            )
+            .maybe_body::<Login>()
+            .answers::<LoginAnswer>(200, "Signed in")
+            .problem(401, &["auth.refused", "auth.name_taken"])
+            .problem(429, &["auth.too_many_attempts"])
+            .problem(503, &["auth.busy"]),
+            Operation::new(Method::Post, "/token", "A token for nobody in particular, good for rooms")
+                .answers::<LoginAnswer>(200, "Here it is"),
         ],
     }
 }
 
 #[post("/login", data = "<body>")]
-async fn login(services: &State<Services>, body: JsonBody<Login>) -> Handled {
-    let Login { email, password } = body.0;
-    let signed_in = services.sign_in.login(&email, &password).await?;
+async fn login(services: &State<Services>, from: ClientAddress, body: MaybeJsonBody<Login>) -> Handled {
+    let doors = &services.identity.sign_in;
+    let Login { email, username, password } = body.0.unwrap_or_default();
+    let signed_in = match (email, username, password) {
+        (Some(email), None, Some(password)) => doors.by_email(&email, &password, from.0).await?,
+        (None, Some(name), Some(password)) => doors.by_name(&name, &password, from.0).await?,
+        (None, Some(name), None) => doors.by_name_alone(&name, from.0).await?,
+        (None, None, None) => doors.anonymous()?,
+        (Some(_), Some(_), _) => {
+            return unfit("/username", "Give an e-mail address or a username, not both.");
+        }
+        (Some(_), None, None) => return unfit("/password", "This field is required."),
+        (None, None, Some(_)) => return unfit("/email", "A password needs an e-mail address or a username."),
+    };
+    answer(signed_in)
+}
+
+#[post("/token")]
+fn token(services: &State<Services>) -> Handled {
+    answer(services.identity.sign_in.anonymous()?)
+}
+
+fn answer(signed_in: SignedIn) -> Handled {
     Answer::ok(&LoginAnswer {
         token: signed_in.token,
         token_type: "Bearer",
         expires_in: signed_in.expires_in_s,
         user: signed_in.user,
     })
+}
+
+fn unfit(pointer: &str, detail: &str) -> Handled {
+    let fault = Fault::new(pointer, "body.invalid", detail);
+    Err(Error::invalid("body.invalid", "The body does not fit.", vec![fault]).into())
 }

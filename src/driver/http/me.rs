@@ -1,7 +1,6 @@
 //! One's own account.
 
 use flow_domain::users::{Role, User};
-use flow_domain::{Error, Kind};
 use rocket::http::Method;
 use rocket::{State, get, routes};
 
@@ -20,12 +19,7 @@ pub(super) fn resource() -> Resource {
     }
 }
 
-/// A token outlives its account by an hour at most; here it shows.
 #[get("/me")]
 async fn me(services: &State<Services>, caller: Caller) -> Handled {
-    match services.users.by_id(caller.id).await? {
-        Some(account) if !account.disabled => Answer::ok(&account.user),
-        _ => Err(Error::new(Kind::Unauthenticated, "auth.account_gone", "This account is no longer in use.")
-            .into()),
-    }
+    Answer::ok(&services.identity.access.user(&caller.0).await?)
 }

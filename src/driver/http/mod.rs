@@ -2,9 +2,12 @@
 //! says of them, and `server` mounts them in one list.
 
 pub mod answer;
+mod auth;
 mod backlog;
 pub mod body;
 mod catchers;
+mod cookie;
+pub mod edge;
 mod event_stream;
 mod flow_manager;
 pub mod guards;
@@ -29,6 +32,7 @@ mod streams;
 mod tests;
 
 pub use answer::{Answer, Handled};
+pub use edge::Edge;
 pub use openapi::{Operation, Resource};
 pub use problem::Problem;
 pub use quiet::worth_logging;

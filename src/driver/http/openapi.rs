@@ -138,7 +138,11 @@ impl Operation {
             add(400, &["query.invalid"]);
         }
         if let Some(floor) = self.role {
-            add(401, &["auth.token_missing", "auth.token_invalid", "auth.token_expired"]);
+            add(
+                401,
+                &["auth.token_missing", "auth.token_invalid", "auth.token_expired", "auth.token_revoked"],
+            );
+            add(503, &["auth.unknown"]);
             if floor > Role::Anonymous {
                 add(403, &["auth.role_too_low"]);
             }

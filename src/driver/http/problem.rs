@@ -119,7 +119,7 @@ impl<'r> Responder<'r, 'static> for Problem {
 /// RFC 6750, section 3: the error is named only when a token was sent.
 fn challenge(code: &str) -> &'static str {
     match code {
-        "auth.token_invalid" | "auth.token_expired" => {
+        "auth.token_invalid" | "auth.token_expired" | "auth.token_revoked" => {
             "Bearer realm=\"flow-manager\", error=\"invalid_token\""
         }
         _ => "Bearer realm=\"flow-manager\"",

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::body::JsonBody;
 use super::event_stream::LastEventId;
-use super::guards::Bearer;
+use super::guards::Caller;
 use super::query::Query;
 use super::room_stream::{Form, LINES, RoomStream};
 use super::{Answer, Handled, Operation, Problem, Resource, Services};
@@ -94,7 +94,7 @@ pub(super) fn resource() -> Resource {
 #[get("/room/<name>")]
 async fn read(
     services: &State<Services>,
-    bearer: Bearer,
+    caller: Caller,
     name: &str,
     query: Query,
     last: LastEventId,
@@ -104,7 +104,7 @@ async fn read(
     query.only(&["timeout", "after"])?;
     let timeout = query.number("timeout", 1..=MAX_TIMEOUT_S)?.unwrap_or(DEFAULT_TIMEOUT_S);
     let after = query.number("after", 0..=i64::MAX)?.or(last.0);
-    let Bearer(verified) = bearer;
+    let Caller(verified) = caller;
     // A stream does not outlive the token it was opened with.
     let left = Timestamp::now().duration_until(verified.expires_at).as_secs().clamp(1, timeout);
     let room = RoomName::parse(name)?;
@@ -116,14 +116,14 @@ async fn read(
 #[post("/room/<name>", data = "<body>")]
 async fn say(
     services: &State<Services>,
-    bearer: Bearer,
+    caller: Caller,
     name: &str,
     query: Query,
     body: JsonBody<NewMessage>,
 ) -> Handled {
     query.only(&[])?;
     let room = RoomName::parse(name)?;
-    let Bearer(verified) = bearer;
+    let Caller(verified) = caller;
     let from = Person::of(&verified);
     Answer::created(&services.rooms.post(&verified.caller, &from, &room, &body.0.text).await?)
 }
@@ -131,7 +131,7 @@ async fn say(
 #[delete("/room/<name>/<message>", rank = 2)]
 async fn remove(
     services: &State<Services>,
-    bearer: Bearer,
+    caller: Caller,
     name: &str,
     message: &str,
     query: Query,
@@ -140,20 +140,20 @@ async fn remove(
     let unknown = || Error::not_found("message.unknown", "There is no such message.");
     let room = RoomName::parse(name)?;
     let id = message.parse::<i64>().ok().filter(|id| id.to_string() == message).ok_or_else(unknown)?;
-    services.rooms.delete(&bearer.0.caller, &room, id).await?;
+    services.rooms.delete(&caller, &room, id).await?;
     Ok(Answer::no_content())
 }
 
 #[get("/room/<name>/who")]
-async fn present(services: &State<Services>, bearer: Bearer, name: &str, query: Query) -> Handled {
+async fn present(services: &State<Services>, caller: Caller, name: &str, query: Query) -> Handled {
     query.only(&[])?;
-    let users = services.rooms.who(&bearer.0.caller, &RoomName::parse(name)?).await?;
+    let users = services.rooms.who(&caller, &RoomName::parse(name)?).await?;
     Answer::ok(&Present { users })
 }
 
 #[delete("/room/<name>/me")]
-async fn leave(services: &State<Services>, bearer: Bearer, name: &str, query: Query) -> Handled {
+async fn leave(services: &State<Services>, caller: Caller, name: &str, query: Query) -> Handled {
     query.only(&[])?;
-    services.rooms.leave(&bearer.0.caller, &RoomName::parse(name)?).await?;
+    services.rooms.leave(&caller, &RoomName::parse(name)?).await?;
     Answer::ok(&Left { status: "ok" })
 }

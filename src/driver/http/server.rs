@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flow_domain::flows::Flows;
 use flow_domain::rooms::Rooms;
-use flow_domain::users::{SignIn, Tokens, Users};
+use flow_domain::users::{Identity, Users};
 use rocket::config::{Config, Ident, LogLevel, Shutdown};
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
@@ -19,14 +19,13 @@ use super::health::{Checkup, Readiness};
 use super::requests::Requests;
 use super::streams::Streams;
 use super::{
-    Answer, Handled, Operation, Resource, catchers, flow_manager, health, login, me, openapi, patience,
-    rooms, runs,
+    Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, login, me, openapi,
+    patience, rooms, runs,
 };
 
 /// What handlers may call.
 pub struct Services {
-    pub sign_in: Arc<SignIn>,
-    pub tokens: Arc<dyn Tokens>,
+    pub identity: Arc<Identity>,
     pub users: Arc<dyn Users>,
     pub flows: Arc<Flows>,
     pub rooms: Arc<Rooms>,
@@ -48,6 +47,7 @@ pub struct HttpSettings {
     pub grace_s: u32,
     /// And connections this long after that, in seconds.
     pub mercy_s: u32,
+    pub edge: Edge,
 }
 
 /// Every resource of the service.
@@ -55,6 +55,7 @@ fn resources() -> Vec<Resource> {
     vec![
         health::resource(),
         login::resource(),
+        auth::resource(),
         me::resource(),
         flow_manager::resource(),
         runs::resource(),
@@ -82,6 +83,7 @@ pub fn build(settings: &HttpSettings, services: Services) -> Rocket<Build> {
             Box::pin(async {})
         }))
         .manage(services)
+        .manage(settings.edge.clone())
         .register("/", catchers::all());
     let mut operations =
         vec![Operation::new(Method::Get, "/openapi.json", "This page").answers::<Value>(200, "OpenAPI 3.1")];

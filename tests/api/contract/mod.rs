@@ -4,6 +4,8 @@ mod datasets;
 mod flow_store;
 mod grade_evidence;
 mod lab_sessions;
+mod logins;
+mod revocations;
 mod rooms;
 mod schedules;
 mod state_copies;
@@ -21,7 +23,7 @@ use crate::harness::TestDb;
 /// A learner with an account, named by nothing but an id.
 pub fn learner() -> Account {
     let user = User { id: UserId::new(), email: None, username: None, name: None, role: Role::Learner };
-    Account { user, password_hash: None, disabled: false }
+    Account::new(user)
 }
 
 /// A learner whom the database knows.

@@ -69,7 +69,7 @@ pub async fn learner(app: &TestApp, name: &str) -> String {
         role: Role::Learner,
     };
     let hash = hasher.hash(&Offered::new(password).unwrap()).await.unwrap();
-    let account = Account { user, password_hash: Some(hash), disabled: false };
+    let account = Account::new(user).with_password(hash);
     assert!(PgUsers::new(app.db.pool.clone()).add(&account).await.unwrap());
     let answer = app.post("/login", "", &json!({"email": email, "password": password})).await;
     answer.body["token"].as_str().unwrap().to_owned()

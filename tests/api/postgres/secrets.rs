@@ -2,7 +2,7 @@ use flow_domain::SessionId;
 use flow_domain::labs::{LabSessions, StateCopies, StateCopy};
 use flow_domain::users::{Role, Users};
 use flow_manager::driven::postgres::keys::signing_secret;
-use flow_manager::driven::postgres::users::{DEMO_EMAIL, DEMO_USER, has_demo_user, seed_demo};
+use flow_manager::driven::postgres::users::{DEMO_EMAIL, DEMO_USER, demo_user, seed_demo};
 use flow_manager::driven::postgres::{PgLabSessions, PgStateCopies, PgUsers, StateKey};
 
 use crate::contract::{code, lab, stored_learner};
@@ -90,10 +90,10 @@ async fn replicas_that_ask_at_once_share_one_signing_secret() {
 #[tokio::test]
 async fn the_demo_user_is_there_only_once_seeded() {
     let db = TestDb::new().await;
-    assert!(!has_demo_user(&db.pool).await.unwrap());
+    assert!(demo_user(&db.pool).await.unwrap().is_none());
     assert!(seed_demo(&db.pool, "a hash").await.unwrap());
     assert!(!seed_demo(&db.pool, "another hash").await.unwrap());
-    assert!(has_demo_user(&db.pool).await.unwrap());
+    assert!(demo_user(&db.pool).await.unwrap().is_some());
     let account = PgUsers::new(db.pool.clone()).by_email(DEMO_EMAIL).await.unwrap().unwrap();
     assert_eq!((account.user.id, account.user.role), (DEMO_USER, Role::Operator));
     assert_eq!((account.password_hash.as_deref(), account.disabled), (Some("a hash"), false));

@@ -13,5 +13,5 @@ pub fn token_of(role: Role, username: Option<&str>) -> String {
     let username = username.map(str::to_owned);
     let user = User { id: UserId::new(), email: None, username, name: None, role };
     let tokens = JwtTokens::new(&SigningKey::from_text(SECRET).unwrap(), "flow-manager", "flow-manager");
-    tokens.issue(&user, Duration::from_secs(3600)).unwrap().token
+    tokens.issue(&user, Default::default(), Duration::from_secs(3600)).unwrap().token
 }

@@ -1,5 +1,6 @@
 //! The driver through Rocket's local client, over accounts in memory.
 
+mod auth;
 mod log;
 mod pages;
 mod refusals;
@@ -20,40 +21,27 @@ use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::{Condition, Probe};
 use flow_domain::rooms::{History, RoomSettings, Rooms};
 use flow_domain::testing::TestContext;
-use flow_domain::users::{Account, Offered, Passwords, Role, SignIn, Tokens, User, Users};
-use flow_domain::{Result, UserId, WorkerId};
+use flow_domain::users::{
+    Account, Identity, Offered, Parts as IdentityParts, Passwords, Role, Stamp, Times, Tokens, Unlimited,
+    User, Users,
+};
+use flow_domain::{UserId, WorkerId};
 use rocket::http::{ContentType, Header, Status};
 use rocket::local::asynchronous::{Client, LocalRequest, LocalResponse};
 use rocket::{Build, Rocket};
 use serde_json::Value;
 
 use super::health::{Checkup, Readiness};
-use super::{HttpSettings, Services, StreamSettings, Streams, server};
+use super::{Edge, HttpSettings, Services, StreamSettings, Streams, server};
 use crate::driven::credentials::{BcryptPasswords, JwtTokens, SigningKey};
-use crate::driven::memory::{MemoryFlowStore, MemoryLabSessions, MemoryRoomStore};
+use crate::driven::memory::{
+    MemoryFlowStore, MemoryLabSessions, MemoryLogins, MemoryRevocations, MemoryRoomStore, MemoryUsers,
+};
 use crate::driven::secrets_file::SecretsFile;
 
 pub(super) const SECRET: &str = "a signing key of at least thirty-two bytes";
 pub(super) const EMAIL: &str = "ann@example.org";
 pub(super) const PASSWORD: &str = "aFtg&89M";
-
-/// Accounts in memory.
-#[derive(Default)]
-struct Accounts(Mutex<BTreeMap<UserId, Account>>);
-
-#[async_trait]
-impl Users for Accounts {
-    async fn by_email(&self, email: &str) -> Result<Option<Account>> {
-        let accounts = self.0.lock().unwrap();
-        Ok(accounts.values().find(|account| account.user.email.as_deref() == Some(email)).cloned())
-    }
-    async fn by_id(&self, id: UserId) -> Result<Option<Account>> {
-        Ok(self.0.lock().unwrap().get(&id).cloned())
-    }
-    async fn add(&self, account: &Account) -> Result<bool> {
-        Ok(self.0.lock().unwrap().insert(account.user.id, account.clone()).is_none())
-    }
-}
 
 /// A part that is as it was told to be.
 #[derive(Clone)]
@@ -74,7 +62,7 @@ pub(super) struct Parts {
     pub tokens: Arc<JwtTokens>,
     pub user: User,
     readiness: Arc<Readiness>,
-    users: Arc<Accounts>,
+    users: Arc<MemoryUsers>,
     part: Part,
 }
 
@@ -89,21 +77,15 @@ impl Parts {
             name: Some("Ann".into()),
             role: Role::Operator,
         };
-        let users = Arc::new(Accounts::default());
+        let users = Arc::new(MemoryUsers::default());
         let passwords = Arc::new(BcryptPasswords::new(4, 2, Duration::from_secs(60)).unwrap());
         let hash = passwords.hash(&Offered::new(PASSWORD).unwrap()).await.unwrap();
-        users.add(&Account { user: user.clone(), password_hash: Some(hash), disabled: false }).await.unwrap();
+        users.put(Account::new(user.clone()).with_password(hash));
         let tokens = Arc::new(tokens("flow-manager"));
         let readiness = Arc::new(Readiness::default());
         let part = Part(Arc::new(Mutex::new(Condition::healthy())));
         let services = Services {
-            sign_in: Arc::new(SignIn::new(
-                users.clone(),
-                passwords,
-                tokens.clone(),
-                Duration::from_secs(3600),
-            )),
-            tokens: tokens.clone(),
+            identity: Arc::new(identity(users.clone(), passwords, tokens.clone())),
             users: users.clone(),
             flows: flows(),
             rooms: rooms(),
@@ -126,7 +108,7 @@ pub(super) struct Service {
     pub tokens: Arc<JwtTokens>,
     pub readiness: Arc<Readiness>,
     pub user: User,
-    users: Arc<Accounts>,
+    users: Arc<MemoryUsers>,
     part: Part,
 }
 
@@ -140,15 +122,15 @@ impl Service {
     /// A token for someone of this role.
     pub fn token(&self, role: Role) -> String {
         let user = User { id: UserId::new(), role, ..self.user.clone() };
-        self.tokens.issue(&user, Duration::from_secs(60)).unwrap().token
+        self.tokens.issue(&user, Stamp::default(), Duration::from_secs(60)).unwrap().token
     }
 
     pub fn own_token(&self) -> String {
-        self.tokens.issue(&self.user, Duration::from_secs(60)).unwrap().token
+        self.tokens.issue(&self.user, Stamp::default(), Duration::from_secs(60)).unwrap().token
     }
 
-    pub fn disable(&self) {
-        self.users.0.lock().unwrap().values_mut().for_each(|account| account.disabled = true);
+    pub async fn disable(&self) {
+        self.users.set_disabled(self.user.id, true).await.unwrap();
     }
 
     pub fn set_part(&self, condition: Condition) {
@@ -163,6 +145,19 @@ impl Service {
         let request = self.client.post(path.to_owned()).header(ContentType::JSON).body(body);
         seen(with(request, token).dispatch().await).await
     }
+}
+
+fn identity(users: Arc<MemoryUsers>, passwords: Arc<BcryptPasswords>, tokens: Arc<JwtTokens>) -> Identity {
+    let parts = IdentityParts {
+        users,
+        passwords,
+        tokens,
+        logins: Arc::new(MemoryLogins::default()),
+        revocations: Arc::new(MemoryRevocations::default()),
+        attempts: Arc::new(Unlimited),
+    };
+    let seconds = Duration::from_secs;
+    Identity::new(parts, Times { token: seconds(3600), access: seconds(900), refresh: seconds(86_400) }, true)
 }
 
 /// No flow and no task, over a store in memory.
@@ -269,5 +264,6 @@ pub(super) fn settings() -> HttpSettings {
         keep_alive_s: 5,
         grace_s: 1,
         mercy_s: 1,
+        edge: Edge::default(),
     }
 }

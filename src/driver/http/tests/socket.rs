@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flow_domain::users::Tokens;
+use flow_domain::users::{Stamp, Tokens};
 use rocket::Shutdown;
 use rocket::fairing::AdHoc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -53,7 +53,7 @@ impl Listening {
 fn headers_never_reach_the_log_though_rocket_would_print_them_all() {
     server::runtime(2).unwrap().block_on(async {
         let listening = Listening::start().await;
-        let token = listening.parts.tokens.issue(&listening.parts.user, Duration::from_secs(60)).unwrap().token;
+        let token = listening.parts.tokens.issue(&listening.parts.user, Stamp::default(), Duration::from_secs(60)).unwrap().token;
         let answer = listening
             .send(&format!("GET /me?secret=in-a-query HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"))
             .await;
