@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flow_domain::SessionId;
 use flow_domain::flows::{Context, Effect, Plan, Policy, Stop, TypedTask};
+use flow_domain::labs::SessionStatus;
 use flow_domain::ports::TerraformEnd;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,10 @@ impl TypedTask for TerraformApply {
             Ok(outputs) => Ok(Output { session: session.id, outputs }),
             Err(TerraformEnd::Untouched(why)) => Err(Stop::fail_clean("terraform.refused", why)),
             Err(TerraformEnd::Failed(why)) => Err(Stop::fail("terraform.failed", why)),
+            Err(TerraformEnd::Killed(why)) => {
+                ctx.ports.sessions.set_status(session.id, SessionStatus::Dirty, None).await?;
+                Err(Stop::fail("terraform.killed", why))
+            }
             Err(TerraformEnd::Stopped { timed_out: true }) => {
                 let detail = format!("The lab was not ready after {} s.", lab.apply_timeout_s);
                 Err(Stop::fail("terraform.timed_out", detail))

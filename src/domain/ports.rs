@@ -170,6 +170,8 @@ pub enum TerraformEnd {
     Untouched(String),
     /// Something may have been made or left; the diagnostics' summaries.
     Failed(String),
+    /// Killed while it changed something: objects may be there that its state does not know.
+    Killed(String),
     /// Stopped by the cancel signal or the timeout; something may be left.
     Stopped { timed_out: bool },
 }

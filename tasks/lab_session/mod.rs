@@ -101,6 +101,7 @@ pub async fn take_down(
                 TerraformEnd::Untouched(why) | TerraformEnd::Failed(why) => {
                     Stop::retry("terraform.failed", why)
                 }
+                TerraformEnd::Killed(why) => Stop::retry("terraform.killed", why),
                 TerraformEnd::Stopped { timed_out: true } => {
                     Stop::retry("terraform.timed_out", "Terraform took too long to take the lab down.")
                 }

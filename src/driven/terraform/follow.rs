@@ -7,15 +7,19 @@ use std::time::Duration;
 use flow_domain::ports::{ChildState, Exit, Limits, Program, TerraformEnd, TerraformJob, TerraformWatch};
 use tokio_util::sync::CancellationToken;
 
+use super::doubt::Doubt;
 use super::listen::{self, Listener};
 use super::place::{Command, Place};
 use super::state::{self, Standing};
 use super::stream::Stream;
-use super::verdict::{init_failure, refuse, stopped};
+use super::verdict::{init_failure, killed_end, refuse, stopped};
 use super::{Answer, TerraformCli};
 
 /// Modules and providers are fetched from a mirror or not at all; more than this is a mirror that is away.
 const INIT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A look at what is there: as long as a plan may take.
+const RECONCILE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A command that was followed to its end.
 pub(super) struct Ran {
@@ -78,7 +82,11 @@ impl TerraformCli {
             record_dir: place.record(command),
             stdin: None,
             grace: job.grace,
-            timeout: if command == Command::Init { INIT_TIMEOUT } else { job.timeout },
+            timeout: match command {
+                Command::Init => INIT_TIMEOUT,
+                Command::Reconcile => RECONCILE_TIMEOUT,
+                Command::Apply | Command::Destroy => job.timeout,
+            },
             limits: Limits::default(),
             confine: None,
         };
@@ -91,6 +99,14 @@ impl TerraformCli {
         if command != Command::Init {
             listen::keep(&*self.copies, job.session, &place.state()).await;
         }
+        let killed = match &ended {
+            Ok(exit) => exit.signal.is_some(),
+            Err(error) => error.code == "program.lost",
+        };
+        let changes = matches!(command, Command::Apply | Command::Destroy);
+        if killed && changes && place.is_touched() {
+            Doubt::mark(&place, command);
+        }
         // From here on the state says it all, and a command that is run again finds nothing to do.
         place.forget(command);
         match ended {
@@ -98,9 +114,7 @@ impl TerraformCli {
             Err(error) => {
                 log::warn!("session={} terraform {}: {error}", job.session, command.word());
                 match error.code {
-                    "program.lost" => Err(TerraformEnd::Failed(
-                        "Terraform was killed from outside, and what it was doing is in doubt.".to_owned(),
-                    )),
+                    "program.lost" => Err(killed_end(&place)),
                     _ => Err(refuse(&place, &error.public)),
                 }
             }
@@ -131,6 +145,12 @@ impl TerraformCli {
             Ok(Standing::Nothing) if !place.is_touched() => Ok(0),
             Ok(Standing::Unreadable) if !place.is_touched() => {
                 // Left by a command that was killed before it made anything.
+                let _ = fs::remove_file(place.state());
+                Ok(0)
+            }
+            Ok(Standing::Nothing | Standing::Unreadable)
+                if Doubt::of(place).is_some_and(|doubt| doubt.made_nothing()) =>
+            {
                 let _ = fs::remove_file(place.state());
                 Ok(0)
             }

@@ -1,5 +1,6 @@
 //! Terraform, or OpenTofu, as a child process: adapter of the port `Terraform`.
 
+mod doubt;
 mod follow;
 mod listen;
 mod place;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use doubt::Doubt;
 use place::{Command, Place};
 use verdict::{judge, refuse};
 
@@ -77,8 +79,21 @@ impl Terraform for TerraformCli {
         }
         prepare(&place)?;
         self.end_earlier(Command::Destroy, job, watch, cancel).await;
+        // Killed together with its wrapper; what it left is ended, and what it had begun is noted.
+        if self.programs.inspect(&place.record(Command::Apply)) == ChildState::Lost {
+            self.end_earlier(Command::Apply, job, watch, cancel).await;
+        }
+        if let Some(doubt) = Doubt::of(&place) {
+            self.reconcile(job, watch, cancel).await?;
+            let doubt = doubt.compared(&place);
+            if doubt.forbids_apply() {
+                return Err(doubt.end());
+            }
+            watch.line("Nothing was being made when Terraform was killed: it goes on from its state.");
+        }
         let ran = self.command(Command::Apply, job, watch, cancel).await?;
         judge(&place, &ran)?;
+        Doubt::settle(&place);
         watch.progress(100, "Ready");
         Ok(ran.stream.outputs())
     }
@@ -118,17 +133,63 @@ impl Terraform for TerraformCli {
             ChildState::Lost => self.end_earlier(Command::Destroy, job, watch, cancel).await,
             ChildState::NeverStarted if self.settle_state(job, &place).await? > 0 => {}
             ChildState::NeverStarted => {
+                give_up_doubt(&place, job, watch);
                 place.untouch();
                 watch.progress(100, "There is nothing to take down");
                 return Ok(());
             }
         }
+        // One that still runs is followed; before any other, what is there is looked at.
+        if let Some(doubt) = Doubt::of(&place)
+            && !place.record(Command::Destroy).exists()
+        {
+            doubt.compared(&place);
+            match self.reconcile(job, watch, cancel).await {
+                Ok(()) => {}
+                Err(end @ TerraformEnd::Stopped { .. }) => return Err(end),
+                // A destroy refreshes too, and says better what is wrong.
+                Err(_) => watch.line("What is there could not be looked at before it is taken down."),
+            }
+        }
         let ran = self.command(Command::Destroy, job, watch, cancel).await?;
         judge(&place, &ran)?;
+        give_up_doubt(&place, job, watch);
         place.untouch();
         watch.progress(100, "All taken down");
         Ok(())
     }
+}
+
+impl TerraformCli {
+    /// Looks at what became of the objects in the state, and tells what is different; nothing is changed.
+    async fn reconcile(
+        &self,
+        job: &TerraformJob,
+        watch: &dyn TerraformWatch,
+        cancel: &CancellationToken,
+    ) -> Answer<()> {
+        watch.line("Terraform was killed before: looking at what is there.");
+        let ran = self.command(Command::Reconcile, job, watch, cancel).await?;
+        match ran.exit.code {
+            // 2: something is not as it was left.
+            Some(0 | 2) => Ok(()),
+            _ => judge(&Place::of(job), &ran),
+        }
+    }
+}
+
+/// All that the state knows is taken down. What it never knew is somebody else's to look for: it is told by name.
+fn give_up_doubt(place: &Place, job: &TerraformJob, watch: &dyn TerraformWatch) {
+    let Some(doubt) = Doubt::of(place) else { return };
+    if !doubt.in_flight.is_empty() {
+        log::warn!("session={} killed in the middle of: {}", job.session, doubt.names());
+        watch.line(&format!(
+            "All that is known is taken down. Terraform was killed while it worked on {}: an operator may look whether \
+             something of it is left.",
+            doubt.names()
+        ));
+    }
+    Doubt::settle(place);
 }
 
 fn prepare(place: &Place) -> Answer<()> {

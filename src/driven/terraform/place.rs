@@ -14,6 +14,8 @@ use crate::driven::process::record::{private_dir, write_atomically};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     Init,
+    /// Looks at what is there and changes nothing, after a command that was killed.
+    Reconcile,
     Apply,
     Destroy,
 }
@@ -22,6 +24,7 @@ impl Command {
     pub fn word(self) -> &'static str {
         match self {
             Command::Init => "init",
+            Command::Reconcile => "reconcile",
             Command::Apply => "apply",
             Command::Destroy => "destroy",
         }
@@ -31,6 +34,15 @@ impl Command {
     pub fn args(self) -> Vec<String> {
         let args: &[&str] = match self {
             Command::Init => &["init", "-input=false", "-no-color"],
+            Command::Reconcile => &[
+                "plan",
+                "-refresh-only",
+                "-detailed-exitcode",
+                "-json",
+                "-input=false",
+                "-no-color",
+                "-lock-timeout=60s",
+            ],
             Command::Apply => &[
                 "apply",
                 "-auto-approve",
@@ -114,6 +126,10 @@ impl Place {
 
     fn touched(&self) -> PathBuf {
         self.own.join("touched")
+    }
+
+    pub fn doubt(&self) -> PathBuf {
+        self.own.join("doubt.json")
     }
 
     fn home(&self) -> PathBuf {

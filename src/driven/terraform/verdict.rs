@@ -3,6 +3,7 @@
 use flow_domain::ports::{Exit, TerraformEnd};
 
 use super::Answer;
+use super::doubt::Doubt;
 use super::follow::Ran;
 use super::place::Place;
 
@@ -26,6 +27,9 @@ pub(super) fn judge(place: &Place, ran: &Ran) -> Answer<()> {
     if exit.code == Some(0) {
         return Ok(());
     }
+    if exit.signal.is_some() && place.is_touched() {
+        return Err(killed_end(place));
+    }
     if let Some(end) = stopped(exit) {
         return Err(end);
     }
@@ -35,6 +39,14 @@ pub(super) fn judge(place: &Place, ran: &Ran) -> Answer<()> {
         (errors, _) => format!("Terraform failed: {}.", errors.join("; ")),
     };
     Err(refuse(place, &sentence))
+}
+
+/// A command was killed; before it touched anything, that is no more than a failure.
+pub(super) fn killed_end(place: &Place) -> TerraformEnd {
+    match Doubt::of(place) {
+        Some(doubt) => doubt.end(),
+        None => refuse(place, "Terraform was killed before it changed anything."),
+    }
 }
 
 pub(super) fn stopped(exit: &Exit) -> Option<TerraformEnd> {

@@ -1,10 +1,9 @@
 //! Commands that are stopped, or outlived their service.
 
-use std::path::Path;
 use std::time::Duration;
 
 use flow_domain::ports::TerraformEnd;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Bench, TWO, until};
 
@@ -48,16 +47,66 @@ async fn destroy_stops_an_apply_that_outlived_its_service() {
 async fn an_apply_that_was_killed_with_its_wrapper_is_in_doubt_and_can_be_taken_down() {
     let bench = Bench::waiting(TWO);
     bench.abandon().await;
-    let identity: Value = serde_json::from_str(&bench.read(".flow/apply/pid.json")).unwrap();
-    for pid in ["session", "pid"].map(|name| identity[name].to_string()) {
-        assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
-        until(|| !Path::new(&format!("/proc/{pid}/exe")).exists()).await;
-    }
+    bench.kill_terraform().await;
     match bench.apply().await {
-        Err(TerraformEnd::Failed(why)) => assert!(why.contains("in doubt"), "{why}"),
+        Err(TerraformEnd::Killed(why)) => assert!(why.ends_with("in doubt: terraform_data.second."), "{why}"),
         other => panic!("{other:?}"),
     }
+    // Asked again, it is still not applied blindly.
+    assert!(matches!(bench.apply().await, Err(TerraformEnd::Killed(_))));
+    assert!(bench.watch.said("looking at what is there"), "it was reconciled");
     assert_eq!(bench.read("first.runs"), "x\n", "nothing was applied again");
+    bench.destroy().await.unwrap();
+    assert_eq!(bench.objects(), 0);
+    assert!(bench.watch.said("killed while it worked on terraform_data.second"));
+    assert!(!bench.path(".flow/doubt.json").exists());
+}
+
+#[tokio::test]
+async fn a_killed_apply_with_nothing_in_flight_is_resumed() {
+    let bench = Bench::waiting(TWO);
+    bench.abandon().await;
+    bench.kill_terraform().await;
+    assert!(matches!(bench.apply().await, Err(TerraformEnd::Killed(_))));
+    // As if the kill had come between two objects.
+    std::fs::write(bench.path(".flow/doubt.json"), r#"{"command":"apply","in_flight":[]}"#).unwrap();
+    std::fs::write(bench.path("go"), "").unwrap();
+    bench.apply().await.unwrap();
+    assert_eq!(bench.read("first.runs"), "x\n", "what was there is not made again");
+    assert!(bench.watch.said("it goes on from its state"));
+    bench.destroy().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_is_killed_after_the_grace_and_the_session_reconciled() {
+    // The shell hears SIGINT from nobody: Terraform waits for it, and is killed with all of its group.
+    let mut bench = Bench::new(
+        "resource \"terraform_data\" \"x\" {\n provisioner \"local-exec\" {\n  interpreter = [\"/bin/sh\", \"-c\"]\n  command = \"trap '' INT TERM; touch up; while :; do sleep 1; done\"\n }\n}",
+    );
+    bench.job.grace = Duration::from_millis(200);
+    let up = bench.path("up");
+    let (end, ()) = tokio::join!(bench.apply(), async {
+        until(|| up.exists()).await;
+        bench.cancel.cancel();
+    });
+    match &end {
+        // Terraform may have given up on its provisioner by itself.
+        Err(TerraformEnd::Killed(why)) => assert!(why.contains("terraform_data.x"), "{why}"),
+        Err(TerraformEnd::Stopped { timed_out: false }) => {}
+        other => panic!("{other:?}"),
+    }
+    bench.destroy().await.unwrap();
+    assert!(!bench.path(".flow/doubt.json").exists());
+}
+
+#[tokio::test]
+async fn a_stale_lock_file_is_no_lock() {
+    let bench = Bench::new(TWO);
+    let stale =
+        r#"{"ID":"0b1c","Operation":"OperationTypeApply","Who":"nobody","Created":"2020-01-01T00:00:00Z"}"#;
+    std::fs::write(bench.path(".terraform.tfstate.lock.info"), stale).unwrap();
+    bench.apply().await.unwrap();
+    std::fs::write(bench.path(".terraform.tfstate.lock.info"), stale).unwrap();
     bench.destroy().await.unwrap();
     assert_eq!(bench.objects(), 0);
 }

@@ -5,7 +5,7 @@ mod following;
 mod state;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -157,6 +157,15 @@ impl Bench {
         tokio::select! {
             end = self.apply() => panic!("it ended: {end:?}"),
             () = until(|| second.exists()) => {}
+        }
+    }
+
+    /// Kills the wrapper of an apply and then Terraform, as a machine that loses its power does.
+    async fn kill_terraform(&self) {
+        let identity: Value = serde_json::from_str(&self.read(".flow/apply/pid.json")).unwrap();
+        for pid in ["session", "pid"].map(|name| identity[name].to_string()) {
+            assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+            until(|| !Path::new(&format!("/proc/{pid}/exe")).exists()).await;
         }
     }
 
