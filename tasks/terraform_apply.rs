@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::lab_session::variables::{Variables, with_variables};
 use crate::lab_session::{Reporting, directory, job, lab, open, take_down, terraform_policy};
 
 pub struct TerraformApply;
@@ -22,6 +23,9 @@ pub struct Input {
     lab: String,
     /// The session this is for; default: the caller's open one. An undo takes down this one and no later one.
     session: Option<SessionId>,
+    /// More variables for Terraform, by name: in a flow's file they may be secrets.
+    #[serde(default)]
+    variables: Variables,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -59,6 +63,7 @@ impl TypedTask for TerraformApply {
         let session = open(ctx, &lab.name, input.session).await?;
         let dir = directory(ctx, &lab.name).await?;
         let job = job(&session, dir, Duration::from_secs(lab.apply_timeout_s));
+        let job = with_variables(job, input.variables)?;
         match ctx.ports.terraform.apply(&job, &Reporting(ctx), &ctx.cancel).await {
             Ok(outputs) => Ok(Output { session: session.id, outputs }),
             Err(TerraformEnd::Untouched(why)) => Err(Stop::fail_clean("terraform.refused", why)),
@@ -78,7 +83,7 @@ impl TypedTask for TerraformApply {
     }
 
     async fn undo(&self, ctx: &Context, input: Input, _output: Option<Value>) -> Result<(), Stop> {
-        take_down(ctx, &input.lab, input.session).await?;
+        take_down(ctx, &input.lab, input.session, input.variables).await?;
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use flow_domain::flows::{Context, Plan, Policy, Stop, TypedTask};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::lab_session::variables::Variables;
 use crate::lab_session::{take_down, terraform_policy};
 
 pub struct TerraformDestroy;
@@ -17,6 +18,9 @@ pub struct Input {
     lab: String,
     /// The session this is for; default: the caller's open one.
     session: Option<SessionId>,
+    /// More variables for Terraform, by name: in a flow's file they may be secrets.
+    #[serde(default)]
+    variables: Variables,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -39,7 +43,7 @@ impl TypedTask for TerraformDestroy {
     }
 
     async fn run(&self, ctx: &Context, input: Input) -> Result<Output, Stop> {
-        Ok(Output { session: take_down(ctx, &input.lab, input.session).await? })
+        Ok(Output { session: take_down(ctx, &input.lab, input.session, input.variables).await? })
     }
 
     async fn plan(&self, _ctx: &Context, input: Input) -> Plan {

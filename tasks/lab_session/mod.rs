@@ -1,5 +1,7 @@
 //! What the tasks of a lab share: the caller's live session, its directory, and Terraform's words as a task's.
 
+pub mod variables;
+
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -13,6 +15,8 @@ use flow_domain::flows::OrStop;
 use flow_domain::flows::{Context, Policy, Stop};
 use flow_domain::labs::{Lab, Session, SessionStatus};
 use flow_domain::ports::{TerraformEnd, TerraformJob, TerraformWatch};
+
+use variables::{Variables, with_variables};
 
 /// A cancelled Terraform finishes the machines it is making: longer than any of them takes, since one that is
 /// killed in the middle is lost from the state.
@@ -87,12 +91,13 @@ pub async fn take_down(
     ctx: &Context,
     lab: &str,
     wanted: Option<SessionId>,
+    more: Variables,
 ) -> Result<Option<SessionId>, Stop> {
     let Some(session) = live(ctx, lab, wanted).await? else { return Ok(None) };
     let sessions = &ctx.ports.sessions;
     let dir = directory(ctx, lab).await?;
     sessions.set_status(session.id, SessionStatus::Finishing, None).await?;
-    let job = job(&session, dir, DESTROY_TIMEOUT);
+    let job = with_variables(job(&session, dir, DESTROY_TIMEOUT), more)?;
     match ctx.ports.terraform.destroy(&job, &Reporting(ctx), &ctx.cancel).await {
         Ok(()) => Ok(Some(session.id)),
         Err(end) => {

@@ -6,7 +6,7 @@ mod database;
 mod full_disk;
 mod outages;
 mod processes;
-mod service;
+pub mod service;
 mod slow_readers;
 
 use std::time::{Duration, Instant};

@@ -62,9 +62,26 @@ impl TestApp {
 
     /// As after a crash: killed, and started again on the same port, database and state directory.
     pub async fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart().await;
+    }
+
+    /// As a crash.
+    pub fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         self.end_guard();
+    }
+
+    /// Asked to stop, as by a service manager, and ended.
+    pub fn terminate(&mut self) {
+        self.signal(Signal::TERM);
+        assert!(self.wait_until_ended(), "it does not stop");
+        self.end_guard();
+    }
+
+    /// On the same port, database and state directory.
+    pub async fn restart(&mut self) {
         (self.process, self.guard) = spawn(&self.settings, self.state.path());
         self.wait_until_ready().await;
     }

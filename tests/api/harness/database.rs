@@ -47,6 +47,22 @@ impl TestDb {
         cluster().url(&self.name)
     }
 
+    /// Every row of every table, as text.
+    pub async fn dump(&self) -> String {
+        let client = self.pool.client().await.unwrap();
+        let tables = "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables
+                      where schemaname not in ('pg_catalog', 'information_schema')";
+        let mut text = String::new();
+        for table in client.query(tables, &[]).await.unwrap() {
+            let table: String = table.get(0);
+            for row in client.query(&format!("select t::text from {table} t"), &[]).await.unwrap() {
+                text.push_str(row.get(0));
+                text.push('\n');
+            }
+        }
+        text
+    }
+
     fn made_from(template: &'static str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));

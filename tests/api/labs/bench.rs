@@ -62,7 +62,11 @@ impl Bench {
         {
             fs::copy(entry.path(), flows.join(entry.file_name())).unwrap();
         }
-        Self::start(Some(config), more).await
+        if let Some((_, flow)) = more.iter().find(|(key, _)| *key == "flow") {
+            fs::write(flows.join("more.toml"), flow).unwrap();
+        }
+        let more: Vec<_> = more.iter().filter(|(key, _)| *key != "flow").copied().collect();
+        Self::start(Some(config), &more).await
     }
 
     async fn start(config: Option<TempDir>, more: &[(&str, &str)]) -> Self {

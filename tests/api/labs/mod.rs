@@ -1,10 +1,12 @@
 //! Labs over HTTP, with the terraform, or tofu, of this machine.
 
 mod bench;
+mod canary;
 mod crashes;
 mod exec;
 mod graders;
 mod grading;
+mod kills;
 
 use serde_json::json;
 
