@@ -20,6 +20,7 @@ use flow_domain::flows::engine::Setup;
 use flow_domain::flows::store::{FlowStore, Worker};
 use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::Probe;
+use flow_domain::labs::Labs;
 use flow_domain::ports::Ports;
 use flow_domain::rooms::{History, RoomSettings, Rooms};
 use flow_domain::users::Users;
@@ -122,6 +123,7 @@ fn assemble(
     }));
     let rooms = rooms(&config, &stores);
     let (ports, terraform) = ports(&config, &stores, users.clone(), programs.clone())?;
+    let (labs, sessions) = (ports.labs.clone(), ports.sessions.clone());
 
     let flow_store =
         Arc::new(PgFlowStore::new(stores.pool.clone(), stores.lease_pool.clone(), &stores.session));
@@ -143,6 +145,7 @@ fn assemble(
     });
     let store: Arc<dyn FlowStore> = flow_store.clone();
     let flows = Arc::new(Flows::new(engine.clone(), store, Arc::new(catalogue), registry));
+    let labs = Arc::new(Labs::new(flows.clone(), labs, sessions));
 
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let passwords = Arc::new(identity::passwords(cores)?);
@@ -160,6 +163,7 @@ fn assemble(
         flows: flows.clone(),
         rooms: rooms.clone(),
         streams: Streams::new(stream_settings(&config)),
+        labs,
         checkup: Arc::new(Checkup::new(probes)),
         readiness: readiness.clone(),
     };

@@ -105,7 +105,7 @@ async fn grade(ctx: &Context, lab: &Lab, session: &Session, dir: &Path) -> Resul
     // The same attempt after a crash finds the grader that was started.
     let step = flow_domain::hex(&Sha256::digest(&ctx.step)[..6]);
     let own = own_folder(dir).fatal("session.directory_unusable")?;
-    let timeout = Duration::from_secs(lab.grade_timeout_s);
+    let timeout = Duration::from_secs(lab.grading.timeout_s);
     let job = GradeJob {
         grader,
         dir: dir.to_owned(),
@@ -183,7 +183,7 @@ struct Verdict {
 /// is no score at all.
 fn judge(exit: &Exit, lab: &Lab, result: Result<Option<String>, String>) -> Result<Verdict, Stop> {
     if exit.timed_out {
-        let detail = format!("The grader took longer than {} s; no grade was stored.", lab.grade_timeout_s);
+        let detail = format!("The grader took longer than {} s; no grade was stored.", lab.grading.timeout_s);
         return Err(Stop::fail("grade.timed_out", detail));
     }
     if exit.cancelled {

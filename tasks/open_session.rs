@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use flow_domain::SessionId;
 use flow_domain::flows::{Context, Stop, TypedTask};
-use flow_domain::labs::SessionStatus;
+use flow_domain::labs::{Session, SessionStatus};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::lab_session::{lab, live};
+use crate::lab_session::{any_live, lab};
 
 pub struct OpenSession;
 
@@ -35,13 +35,20 @@ impl TypedTask for OpenSession {
     type Input = Input;
     type Output = Output;
 
-    /// A session that is still launching is this run's own, made by an attempt that nobody heard of: runs of one
-    /// caller and lab never overlap. Any other is refused, so that a failing launch never undoes a session that
-    /// its learner works in.
+    /// A session that is still launching is this run's own, opened with it or by an attempt that nobody heard of,
+    /// unless another run is noted in it. Any other is refused, so that a failing launch never undoes a session
+    /// that its learner works in.
     async fn run(&self, ctx: &Context, input: Input) -> Result<Output, Stop> {
         let lab = lab(ctx, &input.lab)?;
-        match live(ctx, &lab.name, None).await?.map(|session| session.status) {
-            None | Some(SessionStatus::Launching) => {}
+        if !lab.allows(ctx.caller.role) {
+            return Err(Stop::fail_clean("lab.forbidden", "This lab is not for your role."));
+        }
+        let current = any_live(ctx, &lab.name).await?;
+        let status = current.as_ref().map(|session| session.status);
+        let ours = |session: &Session| session.run.is_none_or(|run| run == ctx.run);
+        match status {
+            None => {}
+            Some(SessionStatus::Launching) if current.as_ref().is_some_and(ours) => {}
             Some(SessionStatus::Finishing | SessionStatus::Dirty) => {
                 let detail = "Something of your last session of this lab is left; finish it first.";
                 return Err(Stop::fail_clean("session.unfinished", detail));
@@ -51,15 +58,25 @@ impl TypedTask for OpenSession {
                 return Err(Stop::fail_clean("session.open", detail));
             }
         }
-        let session = ctx.ports.sessions.open(ctx.caller.id, &lab).await?;
+        let sessions = &ctx.ports.sessions;
+        let session = sessions.open(ctx.caller.id, &lab).await?;
+        if sessions.set_run(session.id, None, ctx.run).await? != ctx.run {
+            let detail = "Another launch of this lab is under way.";
+            return Err(Stop::fail_clean("session.open", detail));
+        }
         Ok(Output { session: session.id, lab_version: session.lab_version })
     }
 
     async fn undo(&self, ctx: &Context, input: Input, output: Option<Value>) -> Result<(), Stop> {
         let opened = output.and_then(|output| SessionId::parse(output["session"].as_str()?));
-        let Some(session) = live(ctx, &input.lab, opened).await? else { return Ok(()) };
+        let Some(session) = any_live(ctx, &input.lab).await? else { return Ok(()) };
         // Without an output only a session that nobody has got hold of yet can be ours.
-        let ours = opened.is_some() || session.status == SessionStatus::Launching;
+        let ours = match opened {
+            Some(id) => session.id == id,
+            None => {
+                session.status == SessionStatus::Launching && session.run.is_none_or(|run| run == ctx.run)
+            }
+        };
         if ours && session.status != SessionStatus::Dirty {
             ctx.ports.sessions.set_status(session.id, SessionStatus::Failed, None).await?;
         }

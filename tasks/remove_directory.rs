@@ -5,7 +5,7 @@ use flow_domain::flows::{Context, Stop, TypedTask};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::lab_session::live;
+use crate::lab_session::{any_live, named};
 
 pub struct RemoveDirectory;
 
@@ -32,7 +32,11 @@ impl TypedTask for RemoveDirectory {
 
     async fn run(&self, ctx: &Context, input: Input) -> Result<Output, Stop> {
         // Without its directory a session could not be taken down.
-        if live(ctx, &input.lab, None).await?.is_some() {
+        if let Some(session) = any_live(ctx, &input.lab).await? {
+            if named(ctx).is_some_and(|ours| ours != session.id) {
+                // Ours is over, and the directory is a later one's by now.
+                return Ok(Output { removed: false });
+            }
             let detail = "A session of this lab is open; close it first.";
             return Err(Stop::fail_clean("session.open", detail));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flow_domain::SessionId;
 use flow_domain::flows::{Context, Effect, Plan, Policy, Stop, TypedTask};
-use flow_domain::labs::SessionStatus;
+use flow_domain::labs::{SessionStatus, shown};
 use flow_domain::ports::TerraformEnd;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub struct Input {
 pub struct Output {
     /// The session that everything was made for.
     session: SessionId,
-    /// Terraform's outputs by name, without the sensitive ones.
+    /// Terraform's outputs by name, without the sensitive ones and those that the lab does not show.
     outputs: Value,
 }
 
@@ -62,10 +62,15 @@ impl TypedTask for TerraformApply {
         let lab = lab(ctx, &input.lab)?;
         let session = open(ctx, &lab.name, input.session).await?;
         let dir = directory(ctx, &lab.name).await?;
-        let job = job(&session, dir, Duration::from_secs(lab.apply_timeout_s));
+        let job = job(&session, dir, Duration::from_secs(lab.limits.launch_timeout_s))?;
         let job = with_variables(job, input.variables)?;
         match ctx.ports.terraform.apply(&job, &Reporting(ctx), &ctx.cancel).await {
-            Ok(outputs) => Ok(Output { session: session.id, outputs }),
+            Ok(outputs) => {
+                // All of them are the grader's to know; the run's are anybody's who may see the run.
+                let kept = Some(outputs.clone());
+                ctx.ports.sessions.set_status(session.id, SessionStatus::Launching, kept).await?;
+                Ok(Output { session: session.id, outputs: shown(outputs, session.shown.as_deref()) })
+            }
             Err(TerraformEnd::Untouched(why)) => Err(Stop::fail_clean("terraform.refused", why)),
             Err(TerraformEnd::Failed(why)) => Err(Stop::fail("terraform.failed", why)),
             Err(TerraformEnd::Killed(why)) => {
@@ -73,7 +78,7 @@ impl TypedTask for TerraformApply {
                 Err(Stop::fail("terraform.killed", why))
             }
             Err(TerraformEnd::Stopped { timed_out: true }) => {
-                let detail = format!("The lab was not ready after {} s.", lab.apply_timeout_s);
+                let detail = format!("The lab was not ready after {} s.", lab.limits.launch_timeout_s);
                 Err(Stop::fail("terraform.timed_out", detail))
             }
             Err(TerraformEnd::Stopped { timed_out: false }) => {

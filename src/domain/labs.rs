@@ -1,9 +1,8 @@
 //! Labs: folders with Terraform, a grader and words; sessions: one learner in one of them.
 
 mod grading;
-
-use std::path::PathBuf;
-use std::sync::Arc;
+mod lab;
+mod service;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -14,33 +13,8 @@ use serde_json::Value;
 use crate::{Result, RunId, SessionId, UserId};
 pub use grading::{Evidence, GradeEvidence, GradeJob, Graded, Graders, Grading, GradingPolicy};
 
-/// A lab as its folder describes it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Lab {
-    /// The folder's name.
-    pub name: String,
-    pub title: String,
-    pub summary: String,
-    /// How long a learner needs, in minutes.
-    pub minutes: u32,
-    /// The folder itself; never shown to a caller.
-    #[serde(skip)]
-    pub dir: PathBuf,
-    /// SHA-256 over the folder's files, hexadecimal.
-    pub version: String,
-    /// How long an apply may take, in seconds.
-    pub apply_timeout_s: u64,
-    /// How long the grader may take, in seconds.
-    pub grade_timeout_s: u64,
-    /// What the grader may use, and which attempt counts.
-    pub grading: Grading,
-}
-
-/// The labs this service offers.
-pub trait LabCatalogue: Send + Sync {
-    fn lab(&self, name: &str) -> Option<Arc<Lab>>;
-    fn labs(&self) -> Vec<Arc<Lab>>;
-}
+pub use lab::{Difficulty, Lab, LabCatalogue, LabLimits, is_lab_name};
+pub use service::{Labs, Moved};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -98,6 +72,9 @@ impl SessionStatus {
     }
 }
 
+/// Why a lab that wants its learner alone is not launched: the sentence of the conflict `session.elsewhere`.
+pub const ELSEWHERE: &str = "You have an open session of another lab; finish that one first.";
+
 /// One learner in one lab.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
@@ -106,10 +83,29 @@ pub struct Session {
     pub lab: String,
     pub lab_version: String,
     pub status: SessionStatus,
-    /// Terraform's outputs that the learner may see.
+    /// The run that last moved it: the launch, the finish or the reset.
+    pub run: Option<RunId>,
+    /// Terraform's outputs that are not sensitive.
     pub outputs: Value,
+    /// Which of the outputs the learner may see; none means all.
+    pub shown: Option<Vec<String>>,
     pub created_at: Timestamp,
     pub ended_at: Option<Timestamp>,
+}
+
+impl Session {
+    /// The outputs that the learner may see.
+    pub fn shown_outputs(&self) -> Value {
+        shown(self.outputs.clone(), self.shown.as_deref())
+    }
+}
+
+/// Of Terraform's outputs those that a learner may see.
+pub fn shown(mut outputs: Value, names: Option<&[String]>) -> Value {
+    if let (Some(outputs), Some(names)) = (outputs.as_object_mut(), names) {
+        outputs.retain(|name, _| names.contains(name));
+    }
+    outputs
 }
 
 /// One graded attempt; never changed once stored.
@@ -131,10 +127,17 @@ pub struct Grade {
 /// Where sessions and grades are kept.
 #[async_trait]
 pub trait LabSessions: Send + Sync {
-    /// Makes the session of this user in this lab, or returns the live one: at most one is live at a time.
+    /// Makes the session of this user in this lab, or returns the live one: at most one is live at a time. With
+    /// another lab's session live, a lab that wants its learner alone is the conflict `session.elsewhere`.
     async fn open(&self, user: UserId, lab: &Lab) -> Result<Session>;
     /// The live session of this user in this lab.
     async fn live(&self, user: UserId, lab: &str) -> Result<Option<Session>>;
+    /// The live sessions of this user, oldest first.
+    async fn live_of(&self, user: UserId) -> Result<Vec<Session>>;
+    async fn session(&self, id: SessionId) -> Result<Option<Session>>;
+    /// Notes that `run` moves the session, if it was `before` that last did. Returns the run that is noted then: of
+    /// several that try at once all hear of the same one.
+    async fn set_run(&self, id: SessionId, before: Option<RunId>, run: RunId) -> Result<RunId>;
     /// Moves a session on; `outputs` replaces what was there when given. A final status ends it.
     async fn set_status(&self, id: SessionId, status: SessionStatus, outputs: Option<Value>) -> Result<()>;
     /// Appends an attempt; the same run's attempt is stored once. Returns its number in the session, from 1.

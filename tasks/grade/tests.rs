@@ -1,5 +1,7 @@
-use flow_domain::labs::Grading;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use flow_domain::labs::{Difficulty, Grading, LabLimits};
 
 use super::*;
 
@@ -18,9 +20,13 @@ fn a_lab() -> Lab {
         minutes: 1,
         dir: PathBuf::new(),
         version: "v".into(),
-        apply_timeout_s: 1,
-        grade_timeout_s: 60,
+        difficulty: Difficulty::Beginner,
+        allow: vec![],
+        tutorial: String::new(),
+        limits: LabLimits::default(),
         grading: Grading::default(),
+        variables: BTreeMap::new(),
+        outputs: None,
     }
 }
 

@@ -24,6 +24,9 @@ pub const TERRAFORM_GRACE: Duration = Duration::from_secs(600);
 /// A destroy has no limit of its lab's own: half a machine left standing helps nobody.
 const DESTROY_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// In the service's own folder of a session's directory.
+const VARIABLES: &str = "variables.json";
+
 /// The lab's own timeout ends Terraform long before this one does.
 pub fn terraform_policy() -> Policy {
     Policy {
@@ -39,10 +42,22 @@ pub fn lab(ctx: &Context, name: &str) -> Result<Arc<Lab>, Stop> {
     ctx.ports.labs.lab(name).ok_or_else(|| Stop::fail_clean("lab.unknown", "There is no lab of this name."))
 }
 
-/// The caller's live session of this lab; with `wanted`, only if it is that one.
+/// The caller's live session of this lab; with `wanted`, or with a session named in the run's own input, only if it
+/// is that one: a run that waited for its turn must not touch a later session.
 pub async fn live(ctx: &Context, lab: &str, wanted: Option<SessionId>) -> Result<Option<Session>, Stop> {
-    let session = ctx.ports.sessions.live(ctx.caller.id, lab).await?;
+    let session = any_live(ctx, lab).await?;
+    let wanted = wanted.or_else(|| named(ctx));
     Ok(session.filter(|session| wanted.is_none_or(|id| session.id == id)))
+}
+
+/// The caller's live session of this lab, whichever it is.
+pub async fn any_live(ctx: &Context, lab: &str) -> Result<Option<Session>, Stop> {
+    Ok(ctx.ports.sessions.live(ctx.caller.id, lab).await?)
+}
+
+/// The session that the run's input names.
+pub fn named(ctx: &Context) -> Option<SessionId> {
+    ctx.run_input.get("session").and_then(|id| SessionId::parse(id.as_str()?))
 }
 
 pub async fn open(ctx: &Context, lab: &str, wanted: Option<SessionId>) -> Result<Session, Stop> {
@@ -54,9 +69,12 @@ pub async fn open(ctx: &Context, lab: &str, wanted: Option<SessionId>) -> Result
 /// changes of the lab's folder are for later sessions.
 pub async fn directory(ctx: &Context, lab: &str) -> Result<PathBuf, Stop> {
     let (dir, _) = ctx.ports.workspaces.create(ctx.caller.id, lab).await?;
-    let mark = own_folder(&dir).fatal("session.directory_unusable")?.join("lab-version");
+    let own = own_folder(&dir).fatal("session.directory_unusable")?;
+    let mark = own.join("lab-version");
     if let (false, Some(lab)) = (mark.exists(), ctx.ports.labs.lab(lab)) {
         ctx.ports.workspaces.fill(ctx.caller.id, &lab.name, &lab.dir).await?;
+        let variables = serde_json::to_vec(&lab.variables).fatal("session.directory_unusable")?;
+        fs::write(own.join(VARIABLES), variables).fatal("session.directory_unusable")?;
         fs::write(&mark, &lab.version).fatal("session.directory_unusable")?;
     }
     Ok(dir)
@@ -74,15 +92,26 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 }
 
 /// What Terraform is to work on. The lab declares those of the variables that it uses.
-pub fn job(session: &Session, dir: PathBuf, timeout: Duration) -> TerraformJob {
+pub fn job(session: &Session, dir: PathBuf, timeout: Duration) -> Result<TerraformJob, Stop> {
     let variables = [
         ("session", session.id.to_string()),
         ("learner", session.user.to_string()),
         ("lab", session.lab.clone()),
     ];
-    let variables: BTreeMap<_, _> =
-        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    TerraformJob { session: session.id, dir, variables, timeout, grace: TERRAFORM_GRACE }
+    let own = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
+    // The service's own win: a lab cannot call itself another session.
+    let mut variables = of_lab(&dir).fatal("session.directory_unusable")?;
+    variables.extend(own);
+    Ok(TerraformJob { session: session.id, dir, variables, timeout, grace: TERRAFORM_GRACE })
+}
+
+/// The lab's variables as they were when the session began.
+fn of_lab(dir: &Path) -> io::Result<BTreeMap<String, String>> {
+    match fs::read(own_folder(dir)?.join(VARIABLES)) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Takes down what Terraform made for the caller's live session; the session, if there was one. Done again, it does
@@ -97,7 +126,7 @@ pub async fn take_down(
     let sessions = &ctx.ports.sessions;
     let dir = directory(ctx, lab).await?;
     sessions.set_status(session.id, SessionStatus::Finishing, None).await?;
-    let job = with_variables(job(&session, dir, DESTROY_TIMEOUT), more)?;
+    let job = with_variables(job(&session, dir, DESTROY_TIMEOUT)?, more)?;
     match ctx.ports.terraform.destroy(&job, &Reporting(ctx), &ctx.cancel).await {
         Ok(()) => Ok(Some(session.id)),
         Err(end) => {

@@ -31,7 +31,7 @@ pub use event::{Event, EventKind};
 pub use outcome::{OrStop, Outcome, Reason, Recovery, Stop};
 pub use registry::Registry;
 pub use run::{Cause, Run, RunError, RunStatus};
-pub use service::Flows;
+pub use service::{Flows, Started};
 pub use step::{Step, StepStatus, UndoStatus};
 pub use store::FlowStore;
 pub use task::{Effect, Plan, Policy, Task, TypedTask};

@@ -191,6 +191,17 @@ impl Flows {
         self.known(id).await
     }
 
+    /// A run that was started before, whoever asks, to be waited for like one that was asked for now.
+    pub async fn started_before(&self, id: RunId) -> Result<Option<Started>> {
+        let run = self.known_run(id).await?;
+        Ok(run.map(|run| Started { watch: self.engine.live().watch(id), run, replayed: true }))
+    }
+
+    /// A run, whoever asks.
+    pub async fn known_run(&self, id: RunId) -> Result<Option<Run>> {
+        self.store.run(id).await
+    }
+
     /// A run that this caller may see.
     pub async fn run(&self, caller: &Caller, id: RunId) -> Result<Run> {
         let run = self.store.run(id).await?.filter(|run| caller.sees(run.caller.id));

@@ -14,7 +14,7 @@ use crate::labs::{
 use crate::ports::{
     ChildState, Exit, Lines, Program, Programs, Terraform, TerraformEnd, TerraformJob, TerraformWatch,
 };
-use crate::{Error, Result, SessionId, UserId};
+use crate::{Error, Result, RunId, SessionId, UserId};
 
 pub struct Refusing;
 
@@ -79,6 +79,18 @@ impl LabSessions for Refusing {
     }
 
     async fn live(&self, _user: UserId, _lab: &str) -> Result<Option<Session>> {
+        refused()
+    }
+
+    async fn live_of(&self, _user: UserId) -> Result<Vec<Session>> {
+        refused()
+    }
+
+    async fn session(&self, _id: SessionId) -> Result<Option<Session>> {
+        refused()
+    }
+
+    async fn set_run(&self, _id: SessionId, _before: Option<RunId>, _run: RunId) -> Result<RunId> {
         refused()
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use flow_domain::labs::{Grade, Lab, LabSessions, Session, SessionStatus};
-use flow_domain::{Error, Result, SessionId, UserId};
+use flow_domain::labs::{ELSEWHERE, Grade, Lab, LabSessions, Session, SessionStatus};
+use flow_domain::{Error, Result, RunId, SessionId, UserId};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -41,13 +41,19 @@ impl LabSessions for MemoryLabSessions {
         if let Some(session) = kept.live(user, &lab.name) {
             return Ok(session);
         }
+        let elsewhere = |session: &Session| session.user == user && session.ended_at.is_none();
+        if lab.limits.one_at_a_time && kept.sessions.iter().any(elsewhere) {
+            return Err(Error::conflict("session.elsewhere", ELSEWHERE));
+        }
         let session = Session {
             id: SessionId::new(),
             user,
             lab: lab.name.clone(),
             lab_version: lab.version.clone(),
             status: SessionStatus::Launching,
+            run: None,
             outputs: json!({}),
+            shown: lab.outputs.clone(),
             created_at: Timestamp::now(),
             ended_at: None,
         };
@@ -57,6 +63,25 @@ impl LabSessions for MemoryLabSessions {
 
     async fn live(&self, user: UserId, lab: &str) -> Result<Option<Session>> {
         Ok(lock(&self.kept).live(user, lab))
+    }
+
+    async fn live_of(&self, user: UserId) -> Result<Vec<Session>> {
+        let kept = lock(&self.kept);
+        let live = kept.sessions.iter().filter(|it| it.user == user && it.ended_at.is_none());
+        Ok(live.cloned().collect())
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>> {
+        Ok(lock(&self.kept).sessions.iter().find(|session| session.id == id).cloned())
+    }
+
+    async fn set_run(&self, id: SessionId, before: Option<RunId>, run: RunId) -> Result<RunId> {
+        let mut kept = lock(&self.kept);
+        let session = kept.session(id)?;
+        if session.run == before {
+            session.run = Some(run);
+        }
+        Ok(session.run.unwrap_or(run))
     }
 
     async fn set_status(&self, id: SessionId, status: SessionStatus, outputs: Option<Value>) -> Result<()> {

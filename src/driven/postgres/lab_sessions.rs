@@ -1,23 +1,51 @@
 //! Lab sessions and their grades.
 
 use async_trait::async_trait;
-use flow_domain::labs::{Grade, Lab, LabSessions, Session, SessionStatus};
+use flow_domain::labs::{ELSEWHERE, Grade, Lab, LabSessions, Session, SessionStatus};
 use flow_domain::{Error, Result, RunId, SessionId, UserId};
 use serde_json::Value;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use super::error;
 use super::pool::{PgPool, column, query_opt};
 
+macro_rules! columns {
+    () => {
+        "id, user_id, lab, lab_version, status, run_id, outputs, shown_outputs, created_at, ended_at"
+    };
+}
+
 /// The update changes nothing: it makes the insert answer the row that is there, however close the race.
-const OPEN: &str = "
-    insert into session (id, user_id, lab, lab_version, status)
-    values ($1::uuid, $2::uuid, $3::text, $4::text, 'launching')
-    on conflict (user_id, lab) where ended_at is null do update set lab = excluded.lab
-    returning id, user_id, lab, lab_version, status, outputs, created_at, ended_at";
-const LIVE: &str = "
-    select id, user_id, lab, lab_version, status, outputs, created_at, ended_at
-    from session where user_id = $1::uuid and lab = $2::text and ended_at is null";
+const OPEN: &str = concat!(
+    "insert into session (id, user_id, lab, lab_version, status, shown_outputs)
+     values ($1::uuid, $2::uuid, $3::text, $4::text, 'launching', $5::text[])
+     on conflict (user_id, lab) where ended_at is null do update set lab = excluded.lab
+     returning ",
+    columns!()
+);
+/// Two labs that want their learner alone are opened one after the other.
+const LOCK_USER: &str = "select id from app_user where id = $1::uuid for no key update";
+const ELSEWHERE_OPEN: &str = "
+    select id from session where user_id = $1::uuid and lab <> $2::text and ended_at is null limit 1";
+const LIVE: &str = concat!(
+    "select ",
+    columns!(),
+    " from session where user_id = $1::uuid and lab = $2::text and ended_at is null"
+);
+const LIVE_OF: &str = concat!(
+    "select ",
+    columns!(),
+    " from session where user_id = $1::uuid and ended_at is null order by created_at, id"
+);
+const SESSION: &str = concat!("select ", columns!(), " from session where id = $1::uuid");
+/// The run noted after it: this one, or the one that was first.
+const SET_RUN: &str = "
+    update session
+    set run_id = case when run_id is not distinct from $2::uuid then $3::uuid else run_id end
+    where id = $1::uuid
+    returning run_id";
 const SET_STATUS: &str = "
     update session
     set status = $2::text, outputs = coalesce($3::jsonb, outputs), ended_at = case when $4::boolean then now() end
@@ -54,13 +82,36 @@ impl LabSessions for PgLabSessions {
     /// A user without an account is the conflict `user.unknown`.
     async fn open(&self, user: UserId, lab: &Lab) -> Result<Session> {
         let id = SessionId::new();
-        let row = self.pool.query_opt(OPEN, &[&id.0, &user.0, &lab.name, &lab.version]).await?;
+        let mut client = self.pool.client().await?;
+        let transaction = client.transaction().await.map_err(error::from)?;
+        if lab.limits.one_at_a_time {
+            query_opt(&transaction, LOCK_USER, &[&user.0]).await?;
+            if query_opt(&transaction, ELSEWHERE_OPEN, &[&user.0, &lab.name]).await?.is_some() {
+                return Err(Error::conflict("session.elsewhere", ELSEWHERE));
+            }
+        }
+        let values: [&(dyn ToSql + Sync); 5] = [&id.0, &user.0, &lab.name, &lab.version, &lab.outputs];
+        let row = query_opt(&transaction, OPEN, &values).await?;
+        transaction.commit().await.map_err(error::from)?;
         session(&row.ok_or_else(|| Error::internal("opening a session answered no row"))?)
     }
 
     async fn live(&self, user: UserId, lab: &str) -> Result<Option<Session>> {
         let row = self.pool.query_opt(LIVE, &[&user.0, &lab]).await?;
         row.as_ref().map(session).transpose()
+    }
+
+    async fn live_of(&self, user: UserId) -> Result<Vec<Session>> {
+        self.pool.query(LIVE_OF, &[&user.0]).await?.iter().map(session).collect()
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>> {
+        self.pool.query_opt(SESSION, &[&id.0]).await?.as_ref().map(session).transpose()
+    }
+
+    async fn set_run(&self, id: SessionId, before: Option<RunId>, run: RunId) -> Result<RunId> {
+        let row = self.pool.query_opt(SET_RUN, &[&id.0, &before.map(|run| run.0), &run.0]).await?;
+        Ok(RunId(column(&row.ok_or_else(unknown)?, "run_id")?))
     }
 
     async fn set_status(&self, id: SessionId, status: SessionStatus, outputs: Option<Value>) -> Result<()> {
@@ -129,7 +180,9 @@ fn session(row: &Row) -> Result<Session> {
         lab_version: column(row, "lab_version")?,
         status: SessionStatus::parse(status)
             .ok_or_else(|| Error::internal(format!("stored session status {status} is unknown")))?,
+        run: column::<Option<Uuid>>(row, "run_id")?.map(RunId),
         outputs: column(row, "outputs")?,
+        shown: column(row, "shown_outputs")?,
         created_at: column(row, "created_at")?,
         ended_at: column(row, "ended_at")?,
     })

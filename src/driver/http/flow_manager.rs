@@ -147,18 +147,18 @@ async fn start(
     let started = services.flows.start(&caller, flow.0, input, idempotency).await?;
     let wait = Duration::from_secs(prefer.wait_s(DEFAULT_WAIT_S));
     let run = services.flows.wait(started, wait).await?;
-    answer(&run, prefer)
+    answer(&run, prefer, DEFAULT_WAIT_S)
 }
 
 /// A run that is over is 200 whatever its status; one that goes on is 202 with its address.
-pub(super) fn answer(run: &Run, prefer: Prefer) -> Handled {
+pub(super) fn answer(run: &Run, prefer: Prefer, default_wait_s: u64) -> Handled {
     let view = RunView::new(run);
     let answer = if run.head.status.is_final() {
         Answer::ok(&view)?
     } else {
         Answer::json(Status::Accepted, &view)?.header("Location", path_of(run.id)).header("Retry-After", "1")
     };
-    Ok(answer.header("Preference-Applied", prefer.applied(DEFAULT_WAIT_S)))
+    Ok(answer.header("Preference-Applied", prefer.applied(default_wait_s)))
 }
 
 #[get("/flow-manager/flows")]

@@ -13,6 +13,8 @@ mod flow_manager;
 pub mod guards;
 pub mod health;
 mod idempotency;
+mod lab_view;
+mod labs;
 mod login;
 mod me;
 pub mod openapi;
@@ -27,6 +29,7 @@ mod rooms;
 mod run_view;
 mod runs;
 pub mod server;
+mod sessions;
 mod streams;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use flow_domain::flows::Flows;
+use flow_domain::labs::Labs;
 use flow_domain::rooms::Rooms;
 use flow_domain::users::{Identity, Users};
 use rocket::config::{Config, Ident, LogLevel, Shutdown};
@@ -19,8 +20,8 @@ use super::health::{Checkup, Readiness};
 use super::requests::Requests;
 use super::streams::Streams;
 use super::{
-    Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, login, me, openapi,
-    patience, rooms, runs,
+    Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, labs, login, me, openapi,
+    patience, rooms, runs, sessions,
 };
 
 /// What handlers may call.
@@ -30,6 +31,7 @@ pub struct Services {
     pub flows: Arc<Flows>,
     pub rooms: Arc<Rooms>,
     pub streams: Arc<Streams>,
+    pub labs: Arc<Labs>,
     pub checkup: Arc<Checkup>,
     pub readiness: Arc<Readiness>,
 }
@@ -60,6 +62,8 @@ fn resources() -> Vec<Resource> {
         flow_manager::resource(),
         runs::resource(),
         rooms::resource(),
+        labs::resource(),
+        sessions::resource(),
     ]
 }
 

@@ -1,4 +1,4 @@
-use flow_domain::labs::{Grade, LabSessions, Session, SessionStatus};
+use flow_domain::labs::{Grade, Lab, LabSessions, Session, SessionStatus};
 use flow_domain::{RunId, SessionId, UserId};
 use flow_manager::driven::memory::MemoryLabSessions;
 use flow_manager::driven::postgres::PgLabSessions;
@@ -35,6 +35,10 @@ async fn suite(sessions: &dyn LabSessions, learners: [UserId; 2]) {
     grades_stored_at_once_get_different_numbers(sessions, learner).await;
     a_score_outside_its_range_is_refused(sessions, learner).await;
     unknown_sessions_are_refused(sessions).await;
+    a_session_is_found_by_its_id_and_by_its_user(sessions, other).await;
+    of_runs_noted_at_once_all_hear_of_one(sessions, learner).await;
+    the_outputs_to_show_are_the_labs_as_it_was(sessions, learner).await;
+    a_lab_that_wants_its_learner_alone_waits_for_others(sessions, other).await;
 }
 
 async fn open(sessions: &dyn LabSessions, user: UserId, name: &str) -> Session {
@@ -175,4 +179,57 @@ async fn unknown_sessions_are_refused(sessions: &dyn LabSessions) {
     assert_eq!(code(sessions.set_status(unknown, SessionStatus::Ready, None).await), "session.unknown");
     assert_eq!(code(sessions.add_grade(&grade(unknown)).await), "session.unknown");
     assert_eq!(sessions.grades(unknown).await.unwrap(), []);
+}
+
+async fn a_session_is_found_by_its_id_and_by_its_user(sessions: &dyn LabSessions, user: UserId) {
+    for session in sessions.live_of(user).await.unwrap() {
+        sessions.set_status(session.id, SessionStatus::Finished, None).await.unwrap();
+    }
+    assert_eq!(sessions.live_of(user).await.unwrap(), []);
+    let (first, second) = (open(sessions, user, "found").await, open(sessions, user, "found-too").await);
+    assert_eq!(sessions.live_of(user).await.unwrap(), [first.clone(), second.clone()]);
+    sessions.set_status(first.id, SessionStatus::Failed, None).await.unwrap();
+    assert_eq!(sessions.live_of(user).await.unwrap(), std::slice::from_ref(&second));
+    let over = sessions.session(first.id).await.unwrap().unwrap();
+    assert_eq!((over.status, over.ended_at.is_some()), (SessionStatus::Failed, true), "ended ones are kept");
+    assert_eq!(sessions.session(SessionId::new()).await.unwrap(), None);
+    sessions.set_status(second.id, SessionStatus::Finished, None).await.unwrap();
+}
+
+async fn of_runs_noted_at_once_all_hear_of_one(sessions: &dyn LabSessions, learner: UserId) {
+    let id = open(sessions, learner, "noted").await.id;
+    let tries = (0..6).map(|_| async { sessions.set_run(id, None, RunId::new()).await.unwrap() });
+    let heard = futures_util::future::join_all(tries).await;
+    assert!(heard.iter().all(|run| *run == heard[0]), "{heard:?}");
+    assert_eq!(sessions.set_run(id, None, heard[0]).await.unwrap(), heard[0], "said twice is said once");
+    let next = RunId::new();
+    assert_eq!(sessions.set_run(id, Some(heard[0]), next).await.unwrap(), next);
+    assert_eq!(sessions.session(id).await.unwrap().unwrap().run, Some(next));
+    assert_eq!(code(sessions.set_run(SessionId::new(), None, next).await), "session.unknown");
+}
+
+async fn the_outputs_to_show_are_the_labs_as_it_was(sessions: &dyn LabSessions, learner: UserId) {
+    let shown = Lab { outputs: Some(vec!["url".into()]), ..lab("shown") };
+    let id = sessions.open(learner, &shown).await.unwrap().id;
+    let outputs = json!({"url": "http://x", "key": "k"});
+    sessions.set_status(id, SessionStatus::Ready, Some(outputs.clone())).await.unwrap();
+    let session = sessions.session(id).await.unwrap().unwrap();
+    assert_eq!((&session.outputs, session.shown_outputs()), (&outputs, json!({"url": "http://x"})));
+}
+
+async fn a_lab_that_wants_its_learner_alone_waits_for_others(sessions: &dyn LabSessions, user: UserId) {
+    let alone = |name: &str| {
+        let mut lab = lab(name);
+        lab.limits.one_at_a_time = true;
+        lab
+    };
+    let first = open(sessions, user, "plain").await;
+    assert_eq!(code(sessions.open(user, &alone("alone")).await), "session.elsewhere");
+    sessions.set_status(first.id, SessionStatus::Finished, None).await.unwrap();
+    let labs: Vec<Lab> = (0..6).map(|at| alone(&format!("alone-{at}"))).collect();
+    let opened = futures_util::future::join_all(labs.iter().map(|lab| sessions.open(user, lab))).await;
+    let opened: Vec<Session> = opened.into_iter().flatten().collect();
+    assert_eq!(opened.len(), 1, "one of those at once: {opened:?}");
+    let again = labs.iter().find(|lab| lab.name == opened[0].lab).unwrap();
+    assert_eq!(sessions.open(user, again).await.unwrap().id, opened[0].id, "its own is no other");
 }

@@ -11,9 +11,10 @@ mod schedules;
 mod state_copies;
 mod users;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use flow_domain::labs::Lab;
+use flow_domain::labs::{Difficulty, Grading, Lab, LabLimits};
 use flow_domain::users::{Account, Role, User, Users};
 use flow_domain::{Error, UserId};
 use flow_manager::driven::postgres::PgUsers;
@@ -41,9 +42,13 @@ pub fn lab(name: &str) -> Lab {
         minutes: 5,
         dir: PathBuf::new(),
         version: "version-1".into(),
-        apply_timeout_s: 60,
-        grade_timeout_s: 60,
-        grading: Default::default(),
+        difficulty: Difficulty::Beginner,
+        allow: vec![Role::Learner],
+        tutorial: String::new(),
+        limits: LabLimits::default(),
+        grading: Grading::default(),
+        variables: BTreeMap::new(),
+        outputs: None,
     }
 }
 

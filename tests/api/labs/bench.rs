@@ -34,7 +34,7 @@ impl Bench {
 
     /// The shipped flows, and one lab with these files.
     pub async fn with_lab(name: &str, main_tf: &str, grade: &str) -> Self {
-        Self::with_card(name, main_tf, grade, "grade_timeout_s = 2\n", &[]).await
+        Self::with_card(name, main_tf, grade, "[grading]\ntimeout_s = 2\n", &[]).await
     }
 
     /// With more lines in its `lab.toml`, and more settings.

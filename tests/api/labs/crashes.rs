@@ -5,7 +5,7 @@ use serde_json::json;
 use super::bench::Bench;
 
 /// Waits for the file `go`, and counts its starts.
-const WAITS: &str = r#"
+pub const WAITS: &str = r#"
 resource "terraform_data" "first" {
   input = "one"
   provisioner "local-exec" { command = "echo x >> first.runs" }

@@ -12,7 +12,7 @@ use super::bench::{Bench, PATIENCE};
 
 const MAIN: &str = "resource \"terraform_data\" \"x\" { input = \"made\" }";
 const CARD: &str =
-    "grade_timeout_s = 120\n[grading]\npolicy = \"last\"\nmemory_mb = 256\nprocesses = 32\nfile_mb = 1\n";
+    "[grading]\ntimeout_s = 120\npolicy = \"last\"\nmemory_mb = 256\nprocesses = 32\nfile_mb = 1\n";
 
 /// Does what the answer `mode` says, with the path of the answer `path`.
 const GRADER: &str = r##"#!/bin/sh
@@ -134,7 +134,7 @@ async fn what_a_grader_starts_ends_with_it_and_what_it_writes_stays_its_own() {
 #[tokio::test]
 async fn a_grader_that_never_ends_is_killed_with_all_it_started() {
     for settings in [&[][..], &[("FLOW_GRADE_UIDS", "")]] {
-        let bench = launched("grade_timeout_s = 1\n", settings).await;
+        let bench = launched("[grading]\ntimeout_s = 1\n", settings).await;
         let run = bench.run("lab-submit", answers("loops", "")).await;
         assert_eq!(run["error"]["code"], "grade.timed_out", "{run}");
         nothing_is_left(&bench, "loops");

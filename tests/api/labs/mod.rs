@@ -7,6 +7,8 @@ mod exec;
 mod graders;
 mod grading;
 mod kills;
+mod people;
+mod platform;
 
 use serde_json::json;
 

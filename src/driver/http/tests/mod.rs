@@ -19,6 +19,7 @@ use flow_domain::flows::engine::Setup;
 use flow_domain::flows::store::Worker;
 use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::{Condition, Probe};
+use flow_domain::labs::Labs;
 use flow_domain::rooms::{History, RoomSettings, Rooms};
 use flow_domain::testing::TestContext;
 use flow_domain::users::{
@@ -83,17 +84,19 @@ impl Parts {
         users.put(Account::new(user.clone()).with_password(hash));
         let tokens = Arc::new(tokens("flow-manager"));
         let readiness = Arc::new(Readiness::default());
+        let flows = flows();
         let part = Part(Arc::new(Mutex::new(Condition::healthy())));
         let services = Services {
             identity: Arc::new(identity(users.clone(), passwords, tokens.clone())),
             users: users.clone(),
-            flows: flows(),
             rooms: rooms(),
             streams: Streams::new(StreamSettings {
                 per_caller: 2,
                 in_all: 3,
                 stall: Duration::from_secs(60),
             }),
+            labs: labs(flows.clone()),
+            flows,
             checkup: Arc::new(Checkup::new(vec![Arc::new(part.clone())])),
             readiness: readiness.clone(),
         };
@@ -192,6 +195,11 @@ fn rooms() -> Arc<Rooms> {
     let settings = RoomSettings { history, posts_per_minute: NonZeroU32::MAX };
     let sessions = Arc::new(MemoryLabSessions::default());
     Arc::new(Rooms::new(Arc::new(MemoryRoomStore::default()), sessions, settings))
+}
+
+/// No lab, over sessions in memory.
+fn labs(flows: Arc<Flows>) -> Arc<Labs> {
+    Arc::new(Labs::new(flows, TestContext::new().ports.labs, Arc::new(MemoryLabSessions::default())))
 }
 
 /// An answer, read to its end.

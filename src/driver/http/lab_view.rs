@@ -1,0 +1,175 @@
+//! Labs, sessions and attempts as callers see them.
+
+use flow_domain::labs::{Difficulty, Grade, GradingPolicy, Lab, LabLimits, Session, SessionStatus};
+use flow_domain::{RunId, SessionId};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::run_view::path_of;
+
+/// A lab, with the caller's live session.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Lab")]
+pub(super) struct LabView<'a> {
+    name: &'a str,
+    title: &'a str,
+    summary: &'a str,
+    /// How long a learner needs.
+    minutes: u32,
+    difficulty: Difficulty,
+    /// SHA-256 of the lab's folder.
+    version: &'a str,
+    limits: &'a LabLimits,
+    grading: GradingView,
+    session: Option<SessionView>,
+    /// The words beside the lab; left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tutorial: Option<TutorialView<'a>>,
+    links: LabLinks,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct GradingView {
+    /// Which attempt of a session counts.
+    policy: GradingPolicy,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TutorialView<'a> {
+    markdown: &'a str,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct LabLinks {
+    #[serde(rename = "self")]
+    this: String,
+    launch: String,
+    submit: String,
+    finish: String,
+    reset: String,
+    session: String,
+}
+
+impl<'a> LabView<'a> {
+    pub(super) fn new(lab: &'a Lab, session: Option<&Session>) -> Self {
+        let this = format!("/labs/{}", lab.name);
+        Self {
+            name: &lab.name,
+            title: &lab.title,
+            summary: &lab.summary,
+            minutes: lab.minutes,
+            difficulty: lab.difficulty,
+            version: &lab.version,
+            limits: &lab.limits,
+            grading: GradingView { policy: lab.grading.policy },
+            session: session.map(SessionView::new),
+            tutorial: None,
+            links: LabLinks {
+                launch: format!("{this}/launch"),
+                submit: format!("{this}/submit"),
+                finish: format!("{this}/finish"),
+                reset: format!("{this}/reset"),
+                session: format!("{this}/session"),
+                this,
+            },
+        }
+    }
+
+    pub(super) fn with_tutorial(lab: &'a Lab, session: Option<&Session>) -> Self {
+        Self { tutorial: Some(TutorialView { markdown: &lab.tutorial }), ..Self::new(lab, session) }
+    }
+}
+
+/// One learner in one lab.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
+pub(super) struct SessionView {
+    id: SessionId,
+    lab: String,
+    /// The lab's version that the session began with.
+    lab_version: String,
+    status: SessionStatus,
+    /// The run that last moved it: the launch, the finish or the reset.
+    run: Option<RunId>,
+    /// Terraform's outputs that the lab shows, by name.
+    outputs: Value,
+    created_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    links: SessionLinks,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct SessionLinks {
+    #[serde(rename = "self")]
+    this: String,
+    lab: String,
+    attempts: String,
+    run: Option<String>,
+}
+
+impl SessionView {
+    pub(super) fn new(session: &Session) -> Self {
+        let this = path_of_session(session.id);
+        Self {
+            id: session.id,
+            lab: session.lab.clone(),
+            lab_version: session.lab_version.clone(),
+            status: session.status,
+            run: session.run,
+            outputs: session.shown_outputs(),
+            created_at: session.created_at,
+            ended_at: session.ended_at,
+            links: SessionLinks {
+                lab: format!("/labs/{}", session.lab),
+                attempts: format!("{this}/attempts"),
+                run: session.run.map(path_of),
+                this,
+            },
+        }
+    }
+}
+
+fn path_of_session(session: SessionId) -> String {
+    format!("/sessions/{session}")
+}
+
+/// One graded attempt.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Attempt")]
+pub(super) struct AttemptView<'a> {
+    /// From 1.
+    attempt: usize,
+    run: RunId,
+    score: f64,
+    max: f64,
+    /// It is the one that counts, by the lab's grading policy.
+    counts: bool,
+    /// `{id, name, points, max, status, message}`, without hidden ones.
+    #[schemars(with = "Vec<Value>")]
+    tests: &'a Value,
+    feedback: Option<&'a str>,
+    /// SHA-256 of the grading program.
+    grader_sha256: &'a str,
+    lab_version: &'a str,
+    duration_ms: i64,
+}
+
+impl<'a> AttemptView<'a> {
+    pub(super) fn list(grades: &'a [Grade], counting: Option<usize>) -> Vec<Self> {
+        let view = |(index, grade): (usize, &'a Grade)| Self {
+            attempt: index + 1,
+            run: grade.run,
+            score: grade.score,
+            max: grade.max,
+            counts: counting == Some(index),
+            tests: &grade.tests,
+            feedback: grade.feedback.as_deref(),
+            grader_sha256: &grade.grader_sha256,
+            lab_version: &grade.lab_version,
+            duration_ms: grade.duration_ms,
+        };
+        grades.iter().enumerate().map(view).collect()
+    }
+}

@@ -1,0 +1,52 @@
+//! Lab sessions, by their id.
+
+use flow_domain::users::Role;
+use flow_domain::{Error, SessionId};
+use rocket::http::Method;
+use rocket::{State, get, routes};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::guards::Learner;
+use super::lab_view::{AttemptView, SessionView};
+use super::query::Query;
+use super::{Answer, Handled, Operation, Resource, Services};
+
+#[derive(Serialize, JsonSchema)]
+struct AttemptList<'a> {
+    data: Vec<AttemptView<'a>>,
+}
+
+pub(super) fn resource() -> Resource {
+    Resource {
+        routes: routes![one, attempts],
+        operations: vec![
+            Operation::new(Method::Get, "/sessions/{id}", "A lab session, open or over")
+                .role(Role::Learner)
+                .answers::<SessionView>(200, "As it is now")
+                .problem(404, &["session.unknown"]),
+            Operation::new(Method::Get, "/sessions/{id}/attempts", "Graded attempts of a session")
+                .role(Role::Learner)
+                .answers::<AttemptList>(200, "In their order")
+                .problem(404, &["session.unknown"]),
+        ],
+    }
+}
+
+/// An id that is none is the id of nothing.
+fn session_id(text: &str) -> Result<SessionId, Error> {
+    SessionId::parse(text).ok_or_else(|| Error::not_found("session.unknown", "There is no such session."))
+}
+
+#[get("/sessions/<id>")]
+async fn one(services: &State<Services>, caller: Learner, id: &str, query: Query) -> Handled {
+    query.only(&[])?;
+    Answer::ok(&SessionView::new(&services.labs.session(&caller, session_id(id)?).await?))
+}
+
+#[get("/sessions/<id>/attempts")]
+async fn attempts(services: &State<Services>, caller: Learner, id: &str, query: Query) -> Handled {
+    query.only(&[])?;
+    let (grades, counting) = services.labs.attempts(&caller, session_id(id)?).await?;
+    Answer::ok(&AttemptList { data: AttemptView::list(&grades, counting) })
+}
