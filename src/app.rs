@@ -4,6 +4,7 @@ pub mod check;
 mod database;
 mod flows_dir;
 mod identity;
+pub mod lab;
 mod late_tokens;
 mod probes;
 mod running;

@@ -34,6 +34,7 @@ pub fn parts(config: &Config) -> Vec<Part> {
         part("state", of(StateDir::probe(config.state.dir.as_deref()))),
         part("database", database(config)),
         part("flows", flows(config)),
+        part("labs", labs(config)),
         part("terraform", terraform(config)),
         part("programs", programs(config)),
     ]
@@ -74,13 +75,22 @@ fn flows(config: &Config) -> State {
 }
 
 fn terraform(config: &Config) -> State {
-    let absent = || State::Absent("neither terraform nor tofu is on PATH: lab flows will fail".into());
-    match &config.terraform.bin {
-        Some(program) => of(version_of(program)),
-        None => ["terraform", "tofu"]
-            .into_iter()
-            .find_map(on_path)
-            .map_or_else(absent, |found| of(version_of(&found))),
+    match terraform_program(config) {
+        Some(program) => of(version_of(&program)),
+        None => State::Absent("neither terraform nor tofu is on PATH: lab flows will fail".into()),
+    }
+}
+
+/// The program that the settings name, or the first of the two on `PATH`.
+pub fn terraform_program(config: &Config) -> Option<PathBuf> {
+    config.terraform.bin.clone().or_else(|| ["terraform", "tofu"].into_iter().find_map(on_path))
+}
+
+fn labs(config: &Config) -> State {
+    match super::lab::list(config) {
+        Ok(labs) if labs.is_empty() => State::Absent("there is none".into()),
+        Ok(labs) => State::Works(labs.iter().map(|lab| lab.name.as_str()).collect::<Vec<_>>().join(", ")),
+        Err(faults) => State::Failed(faults.replace('\n', "; ")),
     }
 }
 

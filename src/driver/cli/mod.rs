@@ -6,6 +6,7 @@ mod check;
 mod health;
 mod remote;
 mod watch;
+mod lab;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -59,6 +60,11 @@ pub enum Command {
     Chat(chat::Chat),
     /// Show what a run does until it is over; exit status 0 says that it succeeded
     Watch(watch::Watch),
+    /// Look at labs: which there are, and what is wrong with one
+    Lab {
+        #[command(subcommand)]
+        what: lab::What,
+    },
     /// Run one program in a session of its own and keep a record of it; the service starts itself this way
     #[command(hide = true)]
     Child { dir: PathBuf },
@@ -97,6 +103,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Migrate => app::migrate(config),
         Command::Check => return check::run(&config),
         Command::Health => return health::run(&config),
+        Command::Lab { what } => return lab::run(&config, what),
         Command::Child { .. } | Command::Chat(_) | Command::Watch(_) => {
             unreachable!("they were run above, without settings")
         }

@@ -1,5 +1,6 @@
 //! Labs over HTTP, with the terraform, or tofu, of this machine.
 
+mod authoring;
 mod bench;
 mod canary;
 mod crashes;
