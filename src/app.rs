@@ -32,7 +32,7 @@ use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::labs::LabFolders;
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
 use crate::driven::postgres::{
-    PgDatasets, PgFlowStore, PgGradeEvidence, PgLabSessions, PgRoomStore, PgStateCopies, PgUsers,
+    PgDatasets, PgFlowStore, PgGradeEvidence, PgLabSessions, PgLabTimes, PgRoomStore, PgStateCopies, PgUsers,
 };
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
 use crate::driven::secrets_file::SecretsFile;
@@ -49,8 +49,6 @@ use probes::{DatabaseProbe, StateDirProbe, TerraformProbe};
 use running::{Service, StopSignals};
 use stores::Stores;
 
-/// Each takes some 70 MB and, while it plans, most of a core.
-const TERRAFORMS_AT_ONCE: usize = 8;
 
 /// Serves until SIGINT or SIGTERM. The error is one sentence.
 pub fn serve(config: Config) -> Result<(), StartError> {
@@ -232,9 +230,10 @@ fn ports(
     let options = TerraformOptions {
         binary: config.terraform.bin.clone(),
         search_path: std::env::var("PATH").unwrap_or_default(),
-        at_once: TERRAFORMS_AT_ONCE,
+        at_once: config.terraform.at_once.get(),
     };
-    let terraform = Arc::new(TerraformCli::new(options, programs.clone(), copies));
+    let terraform = TerraformCli::new(options, programs.clone(), copies);
+    let terraform = Arc::new(terraform.with_times(Arc::new(PgLabTimes::new(stores.pool.clone()))));
     let found = terraform.binary();
     let labs = Arc::new(LabFolders::load(&config.config.dir.join("labs"))?);
     let text = |error: flow_domain::Error| error.to_string();

@@ -181,6 +181,7 @@ pub struct Rooms {
 pub struct Terraform {
     #[serde(deserialize_with = "path")]
     pub bin: Option<PathBuf>,
+    pub at_once: NonZeroUsize,
 }
 
 #[derive(Clone, Debug, Deserialize)]

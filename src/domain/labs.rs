@@ -2,6 +2,7 @@
 
 mod grading;
 mod lab;
+mod pace;
 mod service;
 
 use async_trait::async_trait;
@@ -14,6 +15,7 @@ use crate::{Result, RunId, SessionId, UserId};
 pub use grading::{Evidence, GradeEvidence, GradeJob, Graded, Graders, Grading, GradingPolicy};
 
 pub use lab::{Difficulty, Lab, LabCatalogue, LabLimits, is_lab_name};
+pub use pace::{LabTimes, LabVersion, ObjectTime, Pace, RUNS_TO_TELL, Work};
 pub use service::{Labs, Moved};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

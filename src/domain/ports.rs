@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::datasets::Datasets;
-use crate::labs::{GradeEvidence, Graders, LabCatalogue, LabSessions};
+use crate::labs::{GradeEvidence, Graders, LabCatalogue, LabSessions, LabVersion};
 use crate::users::Users;
 use crate::{Result, SessionId, UserId};
 
@@ -147,6 +147,8 @@ pub trait Programs: Send + Sync {
 #[derive(Clone, Debug)]
 pub struct TerraformJob {
     pub session: SessionId,
+    /// Whose earlier runs tell how long it takes; none: nothing is told and nothing is kept.
+    pub of: Option<LabVersion>,
     /// The session's directory, holding the lab's `*.tf` files.
     pub dir: PathBuf,
     /// Passed as `TF_VAR_name`; never on the command line.

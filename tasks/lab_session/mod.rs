@@ -13,7 +13,7 @@ use std::time::Duration;
 use flow_domain::SessionId;
 use flow_domain::flows::OrStop;
 use flow_domain::flows::{Context, Policy, Stop};
-use flow_domain::labs::{Lab, Session, SessionStatus};
+use flow_domain::labs::{Lab, LabVersion, Session, SessionStatus};
 use flow_domain::ports::{TerraformEnd, TerraformJob, TerraformWatch};
 
 use variables::{Variables, with_variables};
@@ -102,7 +102,8 @@ pub fn job(session: &Session, dir: PathBuf, timeout: Duration) -> Result<Terrafo
     // The service's own win: a lab cannot call itself another session.
     let mut variables = of_lab(&dir).fatal("session.directory_unusable")?;
     variables.extend(own);
-    Ok(TerraformJob { session: session.id, dir, variables, timeout, grace: TERRAFORM_GRACE })
+    let of = LabVersion { lab: session.lab.clone(), version: session.lab_version.clone() };
+    Ok(TerraformJob { session: session.id, of: Some(of), dir, variables, timeout, grace: TERRAFORM_GRACE })
 }
 
 /// The lab's variables as they were when the session began.

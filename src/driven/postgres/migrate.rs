@@ -37,6 +37,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0012_create_revocation",
     "0025_create_grade_evidence",
     "0020_add_session_run",
+    "0021_create_lab_time",
     "0030_create_room",
     "0050_create_flow_schedule",
     "0051_create_flow_drop_week",

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::doubt::Doubt;
 use super::listen::{self, Listener};
 use super::place::{Command, Place};
+use super::places::{Position, Taken};
 use super::state::{self, Standing};
 use super::stream::Stream;
 use super::verdict::{init_failure, killed_end, refuse, stopped};
@@ -50,16 +51,18 @@ impl TerraformCli {
         if !running {
             objects = self.settle_state(job, &place).await?;
         }
-        let ran = self.follow(command, &binary, job, watch, cancel, objects).await?;
+        let pace = self.pace(command, job).await;
+        let stream = || Stream::new(objects, pace.clone());
+        let ran = self.follow(command, &binary, job, watch, cancel, stream()).await?;
         if !ran.stream.needs_init() || cancel.is_cancelled() {
             return Ok(ran);
         }
         watch.line("Terraform is being set up for this lab.");
-        let init = self.follow(Command::Init, &binary, job, watch, cancel, 0).await?;
+        let init = self.follow(Command::Init, &binary, job, watch, cancel, Stream::default()).await?;
         if init.exit.code != Some(0) {
             return Err(stopped(&init.exit).unwrap_or_else(|| refuse(&place, &init_failure(&init.exit))));
         }
-        self.follow(command, &binary, job, watch, cancel, objects).await
+        self.follow(command, &binary, job, watch, cancel, stream()).await
     }
 
     /// Starts a command, or finds the one that was started, and follows it. Its state is copied as it changes and
@@ -71,7 +74,7 @@ impl TerraformCli {
         job: &TerraformJob,
         watch: &dyn TerraformWatch,
         cancel: &CancellationToken,
-        known_objects: usize,
+        stream: Stream,
     ) -> Answer<Ran> {
         let place = Place::of(job);
         let program = Program {
@@ -91,7 +94,7 @@ impl TerraformCli {
             confine: None,
         };
         let stop = cancel.child_token();
-        let listener = Listener::new(&place, watch, stop.clone(), known_objects);
+        let listener = Listener::new(&place, watch, stop.clone(), stream);
         let ended = tokio::select! {
             ended = self.programs.run(program, &listener, &stop) => ended,
             never = listener.keep_state(&*self.copies, job.session) => never,
@@ -127,13 +130,13 @@ impl TerraformCli {
         watch: &dyn TerraformWatch,
         cancel: &CancellationToken,
         place: &Place,
-    ) -> Answer<tokio::sync::SemaphorePermit<'_>> {
-        if let Ok(permit) = self.places.try_acquire() {
-            return Ok(permit);
-        }
-        watch.progress(0, "Waiting for other labs to be ready");
+    ) -> Answer<Taken<'_>> {
+        let tell = |(position, of): Position| {
+            let words = format!("Waiting for other labs: {position} of {of} in the queue");
+            watch.progress(0, &words);
+        };
         tokio::select! {
-            permit = self.places.acquire() => Ok(permit.expect("the semaphore is never closed")),
+            taken = self.places.take(tell) => Ok(taken),
             () = cancel.cancelled() => Err(refuse(place, "Cancelled before Terraform was started.")),
         }
     }
@@ -178,7 +181,7 @@ impl TerraformCli {
         if matches!(self.programs.inspect(&place.record(earlier)), ChildState::Running | ChildState::Lost) {
             watch.line(&format!("Waiting for an earlier terraform {} to end.", earlier.word()));
             // How it ends does not matter: what it did is in the state.
-            let _ = self.follow(earlier, Path::new("terraform"), job, watch, stop, 0).await;
+            let _ = self.follow(earlier, Path::new("terraform"), job, watch, stop, Stream::default()).await;
         }
         place.forget(earlier);
     }

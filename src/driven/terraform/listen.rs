@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flow_domain::ports::{Lines, TerraformWatch};
 use flow_domain::{SessionId, labs::StateCopies};
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,8 @@ use super::stream::Stream;
 const WRITTEN_WITHIN: Duration = Duration::from_millis(150);
 /// An unreadable state is being written; looked at again this often, this many times.
 const READ_AGAIN: u32 = 20;
+/// How often time alone may move the bar.
+const TICK: Duration = Duration::from_secs(1);
 /// Terraform itself reports each 10 s on what it waits for: six times nothing is worth a word.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -40,9 +43,9 @@ impl<'a> Listener<'a> {
         place: &'a Place,
         watch: &'a dyn TerraformWatch,
         stop: CancellationToken,
-        known_objects: usize,
+        stream: Stream,
     ) -> Self {
-        let heard = Mutex::new(Heard { stream: Stream::new(known_objects), last: Instant::now() });
+        let heard = Mutex::new(Heard { stream, last: Instant::now() });
         Self { place, watch, stop, heard, state_changed: Notify::new() }
     }
 
@@ -52,17 +55,35 @@ impl<'a> Listener<'a> {
 
     /// Copies the state after each change, for as long as it is polled.
     pub async fn keep_state(&self, copies: &dyn StateCopies, session: SessionId) -> ! {
+        let mut silence_told = Duration::ZERO;
         loop {
-            if timeout(SILENCE, self.state_changed.notified()).await.is_err() {
-                let silent = self.lock().last.elapsed();
-                if silent >= SILENCE {
-                    self.watch.line(&format!("Terraform has said nothing for {} s.", silent.as_secs()));
-                }
+            if timeout(TICK, self.state_changed.notified()).await.is_err() {
+                silence_told = self.tick(silence_told);
                 continue;
             }
             sleep(WRITTEN_WITHIN).await;
             keep(copies, session, &self.place.state()).await;
         }
+    }
+
+    /// Tells what time alone brings: progress, where earlier runs are known, and a word on a long silence. Returns
+    /// how long a silence was last told of.
+    fn tick(&self, told: Duration) -> Duration {
+        let (silent, progress) = {
+            let mut heard = self.lock();
+            (heard.last.elapsed(), heard.stream.tick(Timestamp::now()))
+        };
+        if let Some((percent, message)) = progress {
+            self.watch.progress(percent, &self.hide(&message));
+        }
+        if silent < SILENCE {
+            return Duration::ZERO;
+        }
+        if silent < told + SILENCE {
+            return told;
+        }
+        self.watch.line(&format!("Terraform has said nothing for {} s.", silent.as_secs()));
+        silent
     }
 
     /// A session's directory is nobody's business.

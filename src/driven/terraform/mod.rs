@@ -1,11 +1,14 @@
 //! Terraform, or OpenTofu, as a child process: adapter of the port `Terraform`.
 
+mod bar;
 mod doubt;
 mod follow;
 mod listen;
 mod place;
+mod places;
 mod state;
 mod stream;
+mod times;
 mod verdict;
 
 use std::fs;
@@ -14,14 +17,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flow_domain::labs::StateCopies;
+use flow_domain::labs::{LabTimes, StateCopies};
 use flow_domain::ports::{ChildState, Programs, Terraform, TerraformEnd, TerraformJob, TerraformWatch};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use doubt::Doubt;
 use place::{Command, Place};
+use places::Places;
 use verdict::{judge, refuse};
 
 type Answer<T> = std::result::Result<T, TerraformEnd>;
@@ -40,13 +43,19 @@ pub struct TerraformCli {
     options: TerraformOptions,
     programs: Arc<dyn Programs>,
     copies: Arc<dyn StateCopies>,
-    places: Semaphore,
+    places: Places,
+    times: Option<Arc<dyn LabTimes>>,
 }
 
 impl TerraformCli {
     pub fn new(options: TerraformOptions, programs: Arc<dyn Programs>, copies: Arc<dyn StateCopies>) -> Self {
-        let places = Semaphore::new(options.at_once.max(1));
-        Self { options, programs, copies, places }
+        let places = Places::new(options.at_once);
+        Self { options, programs, copies, places, times: None }
+    }
+
+    /// Tells how far a command is by how long earlier ones took, and keeps how long it took.
+    pub fn with_times(self, times: Arc<dyn LabTimes>) -> Self {
+        Self { times: Some(times), ..self }
     }
 
     /// The program that would be run; none on a machine without one.
@@ -94,6 +103,7 @@ impl Terraform for TerraformCli {
         let ran = self.command(Command::Apply, job, watch, cancel).await?;
         judge(&place, &ran)?;
         Doubt::settle(&place);
+        self.keep_times(Command::Apply, job, &ran).await;
         watch.progress(100, "Ready");
         Ok(ran.stream.outputs())
     }
@@ -154,6 +164,7 @@ impl Terraform for TerraformCli {
         let ran = self.command(Command::Destroy, job, watch, cancel).await?;
         judge(&place, &ran)?;
         give_up_doubt(&place, job, watch);
+        self.keep_times(Command::Destroy, job, &ran).await;
         place.untouch();
         watch.progress(100, "All taken down");
         Ok(())

@@ -2,16 +2,14 @@
 //!
 //! The format is Terraform's "machine-readable UI", major version 1. Unknown types and fields are left alone.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
+use flow_domain::labs::{ObjectTime, Pace};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// Where the bar stands between the phases. The last five percent are the caller's: done means the process said so.
-const REFRESH_FROM: f64 = 3.0;
-const REFRESH_TO: f64 = 8.0;
-const PLANNED: f64 = 10.0;
-const APPLIED: f64 = 95.0;
+use super::bar::{Bar, Object, PLANNED, REFRESH_FROM, REFRESH_TO};
 
 /// Failures of a directory that `init` puts right. Terraform says them before it touches anything.
 const NEEDS_INIT: [&str; 4] = [
@@ -38,19 +36,12 @@ pub struct Stream {
     /// Objects that stood in the state before, each of which is refreshed once.
     known_objects: usize,
     refreshed: usize,
-    planned: BTreeMap<String, Units>,
-    percent: f64,
+    bar: Bar,
     /// Summaries of the diagnostics that are errors.
     errors: Vec<String>,
     outputs: Map<String, Value>,
     touched: bool,
     unsupported: Option<String>,
-}
-
-/// A replaced object is deleted and created, each told by itself.
-struct Units {
-    planned: u32,
-    done: u32,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +50,8 @@ struct Line {
     kind: String,
     #[serde(rename = "@message", default)]
     message: String,
+    #[serde(rename = "@timestamp")]
+    at: Option<Timestamp>,
     #[serde(default)]
     ui: String,
     hook: Option<Hook>,
@@ -72,6 +65,8 @@ struct Line {
 struct Resource {
     #[serde(default)]
     addr: String,
+    #[serde(default)]
+    resource_type: String,
 }
 
 #[derive(Deserialize)]
@@ -107,8 +102,19 @@ struct Diagnostic {
 }
 
 impl Stream {
-    pub fn new(known_objects: usize) -> Self {
-        Self { known_objects, ..Self::default() }
+    /// `pace`: how long it took before.
+    pub fn new(known_objects: usize, pace: Pace) -> Self {
+        Self { known_objects, bar: Bar::new(pace), ..Self::default() }
+    }
+
+    /// What to tell while nothing is said, because time itself is progress.
+    pub fn tick(&mut self, now: Timestamp) -> Option<(u8, String)> {
+        if self.bar.ticks() { self.bar.objects(now) } else { None }
+    }
+
+    /// How long it took from the first line to the last, and each object.
+    pub fn times(&self) -> Option<(Duration, &[ObjectTime])> {
+        self.bar.times()
     }
 
     /// Something outside was changed, or may have been.
@@ -143,14 +149,15 @@ impl Stream {
             return News { lines, ..News::default() };
         };
         let mut news = News::default();
+        self.bar.heard(line.at);
         match line.kind.as_str() {
             "version" if line.ui.split('.').next() != Some("1") => self.unsupported = Some(line.ui),
-            "version" => news.progress = self.advance(REFRESH_FROM, "Terraform has started"),
+            "version" => news.progress = self.bar.advance(REFRESH_FROM, "Terraform has started"),
             "refresh_complete" => {
                 self.refreshed += 1;
                 let share = self.refreshed as f64 / self.known_objects.max(self.refreshed) as f64;
                 let percent = REFRESH_FROM + share * (REFRESH_TO - REFRESH_FROM);
-                news.progress = self.advance(percent, "Looking at what is there");
+                news.progress = self.bar.advance(percent, "Looking at what is there");
             }
             "planned_change" => {
                 if let Some(change) = line.change {
@@ -160,13 +167,13 @@ impl Stream {
             }
             "change_summary" => {
                 if line.changes.is_some_and(|changes| changes.operation == "plan") {
-                    news.progress = self.advance(PLANNED, &line.message);
+                    news.progress = self.bar.advance(PLANNED, &line.message);
                 }
                 news.lines.push(line.message);
             }
             "apply_start" | "apply_progress" | "apply_complete" | "apply_errored" => {
                 if let Some(hook) = line.hook {
-                    news = self.apply(&line.kind, &hook, line.message);
+                    news = self.apply(&line.kind, &hook, line.at, line.message);
                 }
             }
             "provision_progress" => news.lines.extend(line.hook.map(|hook| hook.output)),
@@ -186,30 +193,23 @@ impl Stream {
 
     /// Plans of a saved plan send no summary, so the denominator is counted line by line.
     fn plan(&mut self, change: Change) {
-        let planned = match change.action.as_str() {
-            "create" | "update" | "delete" | "read" => 1,
-            "replace" => 2,
-            _ => return,
-        };
-        self.planned.insert(change.resource.addr, Units { planned, done: 0 });
+        let Change { resource, action } = change;
+        self.bar.plan(&resource.addr, &resource.resource_type, &action);
     }
 
-    fn apply(&mut self, kind: &str, hook: &Hook, message: String) -> News {
+    fn apply(&mut self, kind: &str, hook: &Hook, at: Option<Timestamp>, message: String) -> News {
         // Data sources read while planning look like applies and are none.
         let reads = hook.action == "read";
         self.touched |= !reads;
-        let addr = hook.resource.as_ref().map(|resource| resource.addr.as_str()).unwrap_or_default();
+        let address = hook.resource.as_ref().map(|resource| resource.addr.as_str()).unwrap_or_default();
+        let object = Object { address, action: &hook.action, at };
         let ended = kind == "apply_complete" || kind == "apply_errored";
-        let Some(units) = self.planned.get_mut(addr) else {
-            return News { lines: vec![message], state_changed: ended && !reads, ..News::default() };
-        };
-        if ended {
-            units.done = units.planned.min(units.done + 1);
+        match kind {
+            "apply_start" => self.bar.begin(&object),
+            "apply_progress" => {}
+            _ => self.bar.end(&object, kind == "apply_complete"),
         }
-        let (done, all) =
-            self.planned.values().fold((0, 0), |(done, all), units| (done + units.done, all + units.planned));
-        let percent = PLANNED + (APPLIED - PLANNED) * f64::from(done) / f64::from(all);
-        let progress = self.advance(percent, &format!("{done} of {all} done. {message}"));
+        let progress = self.bar.objects(at.unwrap_or_else(Timestamp::now));
         News { lines: vec![message], progress, state_changed: ended && !reads }
     }
 
@@ -231,11 +231,6 @@ impl Stream {
             .filter(|(_, output)| output["sensitive"] != Value::Bool(true))
             .filter_map(|(name, mut output)| Some((name, output.get_mut("value")?.take())))
             .collect();
-    }
-
-    fn advance(&mut self, percent: f64, message: &str) -> Option<(u8, String)> {
-        self.percent = self.percent.max(percent.min(APPLIED));
-        Some((self.percent as u8, message.to_owned()))
     }
 }
 

@@ -6,6 +6,7 @@ mod grade_evidence;
 mod lab_sessions;
 mod logins;
 mod revocations;
+mod lab_times;
 mod rooms;
 mod schedules;
 mod state_copies;

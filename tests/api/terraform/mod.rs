@@ -128,6 +128,7 @@ impl Bench {
         let options = TerraformOptions { binary: None, search_path, at_once: 2 };
         let job = TerraformJob {
             session: SessionId::new(),
+            of: None,
             dir: dir.path().to_owned(),
             variables: BTreeMap::new(),
             timeout: PATIENCE,
