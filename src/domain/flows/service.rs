@@ -1,5 +1,7 @@
 //! What callers may do with flows: the same for HTTP, queue, schedule and command line.
 
+mod known;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -189,17 +191,6 @@ impl Flows {
             () = self.engine.stopped() => {}
         }
         self.known(id).await
-    }
-
-    /// A run that was started before, whoever asks, to be waited for like one that was asked for now.
-    pub async fn started_before(&self, id: RunId) -> Result<Option<Started>> {
-        let run = self.known_run(id).await?;
-        Ok(run.map(|run| Started { watch: self.engine.live().watch(id), run, replayed: true }))
-    }
-
-    /// A run, whoever asks.
-    pub async fn known_run(&self, id: RunId) -> Result<Option<Run>> {
-        self.store.run(id).await
     }
 
     /// A run that this caller may see.
