@@ -117,6 +117,8 @@ pub struct Standing {
     pub key_holder: Option<RunId>,
     /// How many runs stand before this one for the key.
     pub key_queue: i64,
+    /// What the step under way last said of its progress.
+    pub doing: Option<String>,
     /// Live processes that have all tasks, the label and the machine this run needs.
     pub able_workers: i64,
 }

@@ -120,7 +120,10 @@ fn sentence(run: &Run, standing: &Standing, blocked_by: Option<&BlockedBy>, now:
             "It waits for a process to take it; that happens within a second or so.".to_owned()
         }
         RunStatus::Running => match &standing.host {
-            Some(host) => format!("{host:?} works on the step {:?}.", step()),
+            Some(host) => match &standing.doing {
+                Some(doing) => format!("{host:?} works on the step {:?}: {doing}.", step()),
+                None => format!("{host:?} works on the step {:?}.", step()),
+            },
             None => format!("It goes on with the step {:?}.", step()),
         },
         RunStatus::Waiting => match run.steps.last() {

@@ -10,6 +10,7 @@ mod grading;
 mod kills;
 mod people;
 mod platform;
+mod progress;
 
 use serde_json::json;
 

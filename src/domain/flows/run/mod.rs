@@ -221,6 +221,11 @@ impl Run {
         self.steps.iter().rev().find(|step| step.index == index)
     }
 
+    /// The name of the step that runs or comes next.
+    pub fn current_step(&self) -> Option<&str> {
+        self.head.cursor.map(|cursor| self.definition.tasks[cursor].name.as_str())
+    }
+
     /// Something changed that is not durable yet.
     pub fn is_dirty(&self) -> bool {
         self.changed

@@ -8,7 +8,16 @@ use flow_domain::flows::store::EVENTS_BYTES;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::state::State;
+use super::state::{State, Stored};
+
+impl Stored {
+    /// What this step last said of its progress.
+    pub(super) fn doing(&self, step: Option<&str>) -> Option<String> {
+        let of_step = |event: &&Event| event.kind == EventKind::Progress && event.step.as_deref() == step;
+        let last = self.events.iter().rev().find(of_step)?;
+        last.data["message"].as_str().map(str::to_owned)
+    }
+}
 
 impl State {
     pub(super) fn events(&self, run: RunId, after: i64, limit: usize) -> (Vec<Event>, bool) {

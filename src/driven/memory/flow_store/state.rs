@@ -268,6 +268,7 @@ impl State {
                 .map(|known| known.renewed.map_or(f64::INFINITY, |at| at.elapsed().as_secs_f64())),
             key_holder: holder.copied(),
             key_queue: ahead.count() as i64,
+            doing: stored.doing(run.current_step()),
             able_workers: able.count() as i64,
         }
     }

@@ -156,6 +156,9 @@ pub(super) async fn standing(pool: &PgPool, run: &Run) -> Result<Standing> {
                     k.run_id as key_holder,
                     (select count(*) from flow_run q
                      where q.concurrency_key = r.concurrency_key and q.status = 'queued' and q.ticket < r.ticket) as ahead,
+                    (select e.data ->> 'message' from event e
+                     where e.run_id = r.id and e.kind = 'progress' and e.step = $2::text
+                     order by e.number desc limit 1) as doing,
                     (select count(*) from worker a
                      where a.heartbeat_at > now() - interval '5 seconds' and v.tasks <@ a.tasks
                        and (v.runs_on is null or v.runs_on = any(a.labels))
@@ -165,7 +168,7 @@ pub(super) async fn standing(pool: &PgPool, run: &Run) -> Result<Standing> {
              left join worker w on w.id = r.owner
              left join concurrency_key k on k.key = r.concurrency_key and k.run_id <> r.id
              where r.id = $1::uuid",
-            &[&run.id.0],
+            &[&run.id.0, &run.current_step()],
         )
         .await?;
     let Some(row) = row else { return Ok(Standing::default()) };
@@ -174,6 +177,7 @@ pub(super) async fn standing(pool: &PgPool, run: &Run) -> Result<Standing> {
         heartbeat_age_s: column::<Option<f64>>(&row, "heartbeat_age_s")?,
         key_holder: column::<Option<Uuid>>(&row, "key_holder")?.map(RunId),
         key_queue: column(&row, "ahead")?,
+        doing: column(&row, "doing")?,
         able_workers: column(&row, "able")?,
     })
 }
