@@ -49,7 +49,6 @@ use probes::{DatabaseProbe, StateDirProbe, TerraformProbe};
 use running::{Service, StopSignals};
 use stores::Stores;
 
-
 /// Serves until SIGINT or SIGTERM. The error is one sentence.
 pub fn serve(config: Config) -> Result<(), StartError> {
     keep_memory_private();

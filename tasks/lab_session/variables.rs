@@ -39,6 +39,7 @@ mod tests {
     fn names_that_are_the_services_or_no_names_are_refused() {
         let job = || TerraformJob {
             session: SessionId::new(),
+            of: None,
             dir: PathBuf::new(),
             variables: BTreeMap::new(),
             timeout: Duration::ZERO,

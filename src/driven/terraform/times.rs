@@ -35,6 +35,6 @@ fn work(command: Command) -> Option<Work> {
     match command {
         Command::Apply => Some(Work::Apply),
         Command::Destroy => Some(Work::Destroy),
-        Command::Init => None,
+        Command::Init | Command::Reconcile => None,
     }
 }

@@ -4,9 +4,9 @@ mod banner;
 mod chat;
 mod check;
 mod health;
+mod lab;
 mod remote;
 mod watch;
-mod lab;
 
 use std::fmt;
 use std::path::PathBuf;

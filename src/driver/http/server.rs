@@ -20,8 +20,8 @@ use super::health::{Checkup, Readiness};
 use super::requests::Requests;
 use super::streams::Streams;
 use super::{
-    Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, labs, login, me, openapi,
-    patience, rooms, runs, sessions,
+    Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, labs, login, me,
+    openapi, patience, rooms, runs, sessions,
 };
 
 /// What handlers may call.
