@@ -32,16 +32,16 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0003_create_lab_session",
     "0004_create_dataset",
     "0005_create_signing_key",
+    "0008_shorten_flow_checks",
     "0010_extend_app_user",
     "0011_create_login",
     "0012_create_revocation",
-    "0025_create_grade_evidence",
     "0020_add_session_run",
     "0021_create_lab_time",
+    "0025_create_grade_evidence",
     "0030_create_room",
     "0050_create_flow_schedule",
     "0051_create_flow_drop_week",
-    "0008_shorten_flow_checks",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.
