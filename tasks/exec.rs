@@ -72,7 +72,7 @@ impl TypedTask for Exec {
 
     async fn run(&self, ctx: &Context, input: Input) -> Result<Output, Stop> {
         let program = program(ctx, &input).map_err(clean)?;
-        let exit = ctx.ports.programs.run(program, &Passing(Some(ctx)), &ctx.cancel).await;
+        let exit = ctx.ports.programs.run(program, &Passing { ctx, aloud: true }, &ctx.cancel).await;
         judge(&input, exit.map_err(unstarted)?)
     }
 
@@ -81,9 +81,9 @@ impl TypedTask for Exec {
         match ctx.ports.programs.inspect(&program.record_dir) {
             ChildState::NeverStarted => Recovery::NeverStarted,
             ChildState::Lost => Recovery::Unknown,
-            ChildState::Exited(exit) => recovered(judge(&input, exit)),
-            ChildState::Running => {
-                let followed = ctx.ports.programs.run(program, &Passing(None), &ctx.cancel);
+            ChildState::Exited(_) | ChildState::Running => {
+                let silent = Passing { ctx, aloud: false };
+                let followed = ctx.ports.programs.run(program, &silent, &ctx.cancel);
                 match tokio::time::timeout(FOLLOW, followed).await {
                     Err(_) => Recovery::Running,
                     Ok(Ok(exit)) => recovered(judge(&input, exit)),
@@ -169,16 +169,23 @@ fn unstarted(error: flow_domain::Error) -> Stop {
 }
 
 /// Passes the program's words on as they come; after a crash they were passed on already.
-struct Passing<'a>(Option<&'a Context>);
+struct Passing<'a> {
+    ctx: &'a Context,
+    aloud: bool,
+}
 
 impl Lines for Passing<'_> {
     fn stdout(&self, line: &str) {
-        if let Some(ctx) = self.0 {
-            ctx.line(line);
+        if self.aloud {
+            self.ctx.line(line);
         }
     }
 
     fn stderr(&self, line: &str) {
         self.stdout(line);
+    }
+
+    fn masked(&self, line: &str) -> Option<String> {
+        self.ctx.masked(line)
     }
 }

@@ -127,6 +127,11 @@ pub enum ChildState {
 pub trait Lines: Send + Sync {
     fn stdout(&self, line: &str);
     fn stderr(&self, line: &str);
+    /// The line as it may be kept once the program has ended, if that is another than it wrote: without the secrets
+    /// that it was given.
+    fn masked(&self, _line: &str) -> Option<String> {
+        None
+    }
 }
 
 /// Runs child processes, each in a session of its own with its output in files, so that the death of the service

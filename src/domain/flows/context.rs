@@ -17,6 +17,10 @@ pub trait Reporter: Send + Sync {
     fn progress(&self, percent: u8, message: &str);
     /// One line of output.
     fn output(&self, line: &str);
+    /// A text without the secrets that the step was given, if it holds any.
+    fn masked(&self, _text: &str) -> Option<String> {
+        None
+    }
 }
 
 /// Given to every call of a task.
@@ -50,6 +54,11 @@ impl Context {
     /// Adds a line to the run's live log.
     pub fn line(&self, line: &str) {
         self.reporter.output(line);
+    }
+
+    /// A text without the secrets that the step was given, if it holds any. For what a task leaves outside the run.
+    pub fn masked(&self, text: &str) -> Option<String> {
+        self.reporter.masked(text)
     }
 
     /// A string unique to this run and step, the same for every attempt: for idempotency keys of other services.

@@ -9,6 +9,7 @@ mod live;
 mod plan;
 mod recover;
 mod secrets;
+mod size;
 mod step;
 mod submit;
 mod undo;

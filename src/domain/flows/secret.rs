@@ -103,8 +103,11 @@ fn forms_of(value: &str) -> Vec<String> {
         forms.push(json[1..json.len() - 1].to_owned());
         forms.push(text.replace('\'', "'\\''"));
         forms.push(shell_escaped(text));
-        forms.extend([true, false].map(|upper| percent_encoded(text, upper)));
-        forms.push(percent_encoded(text, true).replace("%20", "+"));
+        forms.push(json_ascii(text));
+        forms.extend(
+            URL_PLAIN.iter().flat_map(|plain| [true, false].map(|upper| percent_encoded(text, plain, upper))),
+        );
+        forms.push(percent_encoded(text, URL_PLAIN[0], true).replace("%20", "+"));
         for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
             forms.push(engine.encode(text));
             // As the end of what `echo` pipes into base64.
@@ -115,12 +118,30 @@ fn forms_of(value: &str) -> Vec<String> {
     forms
 }
 
-fn percent_encoded(text: &str, upper: bool) -> String {
+/// What else than letters and digits stays as it is: by RFC 3986, with a path's slashes, and as JavaScript's
+/// `encodeURIComponent` and `encodeURI` do it.
+const URL_PLAIN: [&[u8]; 4] = [b"-._~", b"-._~/", b"-._~!*'()", b"-._~!*'();,/?:@&=+$#"];
+
+/// With every character that is not ASCII escaped.
+fn json_ascii(text: &str) -> String {
+    let json = Value::from(text).to_string();
+    let mut escaped = String::with_capacity(json.len());
+    for letter in json[1..json.len() - 1].chars() {
+        match letter.is_ascii() {
+            true => escaped.push(letter),
+            false => letter
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}"))),
+        }
+    }
+    escaped
+}
+
+fn percent_encoded(text: &str, plain: &[u8], upper: bool) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
+            byte if byte.is_ascii_alphanumeric() || plain.contains(&byte) => char::from(byte).to_string(),
             byte if upper => format!("%{byte:02X}"),
             byte => format!("%{byte:02x}"),
         })
@@ -157,6 +178,8 @@ mod tests {
             URL_SAFE_NO_PAD.encode(value),
             "p%40ss%20%27w%22ord%241".to_owned(),
             "p%40ss+%27w%22ord%241".to_owned(),
+            "p%40ss%20'w%22ord%241".to_owned(),
+            "p@ss%20'w%22ord$1".to_owned(),
             "'p@ss '\\''w\"ord$1'".to_owned(),
             "p@ss\\ \\'w\\\"ord\\$1".to_owned(),
         ];
@@ -164,6 +187,14 @@ mod tests {
             let clean = given(value).scrub(&format!("before {form} after"));
             assert!(!clean.contains("ord"), "{form} left {clean}");
             assert!(clean.starts_with("before ") && clean.ends_with(" after"), "{clean}");
+        }
+    }
+
+    #[test]
+    fn letters_that_json_and_urls_escape_are_known_in_each_way() {
+        for form in ["é/ü-secret", "\\u00e9/\\u00fc-secret", "%C3%A9/%C3%BC-secret", "%c3%a9%2f%c3%bc-secret"]
+        {
+            assert_eq!(given("é/ü-secret").scrub(form), "***", "{form}");
         }
     }
 

@@ -7,6 +7,7 @@
 mod confine;
 mod follow;
 mod identity;
+mod mask;
 mod output;
 pub mod record;
 mod wrapper;
@@ -124,7 +125,11 @@ impl Programs for ChildPrograms {
         }
         let wrapper = self.start(&record, &program).map_err(not_started)?;
         let patience = Patience { timeout: program.timeout, grace: program.grace };
-        follow::follow(&record, wrapper, &patience, lines, cancel).await
+        let end = follow::follow(&record, wrapper, &patience, lines, cancel).await;
+        if let Err(error) = mask::mask(&record, lines) {
+            log::error!("a program's output could not be cleaned of secrets: {error}");
+        }
+        end
     }
 
     fn allowed(&self, name: &str) -> Result<PathBuf> {

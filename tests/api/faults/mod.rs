@@ -2,6 +2,7 @@
 //! lost. Long, so that they run by themselves: `make test-long`.
 
 mod boundaries;
+mod canary;
 mod database;
 mod full_disk;
 mod outages;

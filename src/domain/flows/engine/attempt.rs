@@ -62,7 +62,7 @@ impl Engine {
         policy: Policy,
         cancel: &CancellationToken,
     ) -> Result<Ended, Halt> {
-        let reports = Arc::new(Reports { given: run.given.clone(), ..Reports::default() });
+        let reports = Arc::new(Reports::without(run.given.clone()));
         let stop = CancellationToken::new();
         let context = self.context(run, position, stop.clone(), reports.clone());
         let leave = self.leaves_children && call.task().pins_host();
@@ -229,6 +229,11 @@ struct Batch {
 }
 
 impl Reports {
+    /// Reports from which these secrets are taken out.
+    pub(super) fn without(given: Given) -> Self {
+        Self { given, ..Self::default() }
+    }
+
     /// Ready a moment after something was reported, so that a burst is one write.
     async fn due(&self) {
         self.some.notified().await;
@@ -250,6 +255,11 @@ impl Reports {
 }
 
 impl Reporter for Reports {
+    fn masked(&self, text: &str) -> Option<String> {
+        let clean = self.given.scrub(text);
+        (clean != text).then_some(clean)
+    }
+
     fn progress(&self, percent: u8, message: &str) {
         let mut held = self.lock();
         held.highest = held.highest.max(percent);
@@ -274,26 +284,4 @@ impl Reporter for Reports {
 fn cut(line: &str) -> String {
     let end = line.floor_char_boundary(MOST_LINE_BYTES);
     line[..end].replace('\0', "\u{fffd}")
-}
-
-/// The largest output a task may return, as JSON, in bytes.
-pub(super) const MOST_RESULT_BYTES: usize = 1 << 20;
-
-/// Whether an output is small enough to be stored, without building its text.
-pub(super) fn fits(output: &Value) -> bool {
-    struct Count(usize);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            if self.0 > MOST_RESULT_BYTES {
-                Err(std::io::ErrorKind::FileTooLarge.into())
-            } else {
-                Ok(bytes.len())
-            }
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    serde_json::to_writer(Count(0), output).is_ok()
 }

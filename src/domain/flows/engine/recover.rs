@@ -27,7 +27,8 @@ impl Engine {
         task: &dyn Task,
         cancel: &CancellationToken,
     ) -> Result<bool, Halt> {
-        let context = self.context(run, position, cancel.clone(), Arc::new(Reports::default()));
+        let context =
+            self.context(run, position, cancel.clone(), Arc::new(Reports::without(run.given.clone())));
         loop {
             let input = match self.real_input(run, position).await {
                 Ok(input) => Arc::unwrap_or_clone(input),

@@ -7,7 +7,8 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Call, Ended, fits};
+use super::attempt::{Call, Ended};
+use super::size::fits;
 use super::{Engine, Halt, MOST_TAKEOVERS};
 use crate::clock;
 use crate::flows::outcome::{Outcome, Reason};
