@@ -8,8 +8,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -115,18 +115,13 @@ fn listen(mut reader: BufReader<TcpStream>, messages: usize, tell: &Sender<Vec<u
 
 fn read(target: &Arc<Target>, readers: usize, messages: usize, per_second: u32) {
     let (tell, told) = channel();
-    let seated = Arc::new(Barrier::new(readers + 1));
+    // One after another: a thousand at once are more than the kernel keeps waiting for one that accepts.
     for number in 0..readers {
-        let (target, tell, seated) = (target.clone(), tell.clone(), seated.clone());
-        let reader = move || {
-            let reader = target.open(number, "bench", 3600);
-            seated.wait();
-            listen(reader, messages, &tell);
-        };
-        thread::Builder::new().stack_size(STACK).spawn(reader).unwrap();
+        let (reader, tell) = (target.open(number, "bench", 3600), tell.clone());
+        let listener = move || listen(reader, messages, &tell);
+        thread::Builder::new().stack_size(STACK).spawn(listener).unwrap();
     }
     drop(tell);
-    seated.wait();
     println!("{readers} readers");
     talk(target, messages, per_second);
     let mut took: Vec<u32> = told.iter().flatten().collect();
