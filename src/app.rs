@@ -10,6 +10,7 @@ mod probes;
 mod running;
 mod stores;
 mod upkeep;
+pub mod users;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -15,16 +15,18 @@ pub struct Database {
 impl Database {
     /// Starts the private server, unless `database.url` names another, which is not contacted here. Blocks.
     pub fn open(config: &Config, state: &StateDir) -> Result<Self, StartError> {
-        let Some(url) = &config.database.url else {
+        if config.database.url.is_none() {
             let embedded = Embedded::start(state, config.database.bin_dir.as_deref())?;
             return Ok(Self { config: embedded.config(), embedded: Some(embedded) });
-        };
+        }
+        Ok(Self { config: Self::configured(config)?, embedded: None })
+    }
+
+    /// The server that `database.url` names; it is not contacted here.
+    pub fn configured(config: &Config) -> Result<tokio_postgres::Config, StartError> {
+        let url = config.database.url.as_ref().map_or("", |url| url.expose());
         // The parser's error quotes parts of the address, in which there may be a password.
-        let config = url
-            .expose()
-            .parse()
-            .map_err(|_| StartError::new("database.url is not an address of PostgreSQL."))?;
-        Ok(Self { config, embedded: None })
+        url.parse().map_err(|_| StartError::new("database.url is not an address of PostgreSQL."))
     }
 
     /// Stops the private server, if it is one. Blocks.

@@ -10,4 +10,5 @@ mod layers;
 mod postgres;
 mod programs;
 mod rooms;
+mod security;
 mod terraform;

@@ -43,9 +43,10 @@ impl Access {
         }
     }
 
-    /// Whether a token that was good is so still: for streams, which outlive the moment they began in.
-    pub fn still_good(&self, token: &Verified) -> bool {
-        token.expires_at > Timestamp::now() && !matches!(self.revocations.covers(token), Ok(true))
+    /// Waits until a good token is good no longer: for streams, which outlive the moment they began in.
+    pub async fn ended(&self, token: &Verified) {
+        let left = Duration::try_from(token.expires_at.duration_since(Timestamp::now())).unwrap_or_default();
+        let _ = tokio::time::timeout(left, self.revocations.until_covered(token)).await;
     }
 
     /// The account behind a good token, from memory if it was asked for not long ago.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::Verified;
 use crate::{Error, FamilyId, Result, UserId};
@@ -64,13 +65,15 @@ struct Known {
 pub struct Revocations {
     store: Arc<dyn RevocationStore>,
     known: RwLock<Known>,
+    /// Told whenever something was learnt.
+    news: watch::Sender<()>,
     /// When the store was last read, and how far; none before the first time, when there is nothing to be stale.
     read: Mutex<Option<(Instant, Mark)>>,
 }
 
 impl Revocations {
     pub fn new(store: Arc<dyn RevocationStore>) -> Self {
-        Self { store, known: RwLock::default(), read: Mutex::default() }
+        Self { store, known: RwLock::default(), news: watch::Sender::new(()), read: Mutex::default() }
     }
 
     /// Ends tokens that live for `ttl` at most: here at once, elsewhere within two seconds.
@@ -96,6 +99,15 @@ impl Revocations {
             || user.is_some_and(|(generation, _)| token.stamp.generation < *generation))
     }
 
+    /// Waits until a token is ended.
+    pub async fn until_covered(&self, token: &Verified) {
+        let mut news = self.news.subscribe();
+        while !matches!(self.covers(token), Ok(true)) {
+            // It cannot fail: the sender is ours.
+            let _ = news.changed().await;
+        }
+    }
+
     /// Reads what is new in the store. Called once before the first token is checked.
     pub async fn catch_up(&self) -> Result<()> {
         let mark =
@@ -113,6 +125,7 @@ impl Revocations {
     }
 
     fn learn(&self, new: Vec<Revoked>) {
+        let something = !new.is_empty();
         let now = Timestamp::now();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for Revoked { what, until } in new {
@@ -128,6 +141,10 @@ impl Revocations {
         known.tokens.retain(|_, until| *until > now);
         known.families.retain(|_, until| *until > now);
         known.users.retain(|_, (_, until)| *until > now);
+        drop(known);
+        if something {
+            self.news.send_replace(());
+        }
     }
 }
 

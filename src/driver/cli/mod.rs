@@ -6,6 +6,7 @@ mod check;
 mod health;
 mod lab;
 mod remote;
+mod user;
 mod watch;
 
 use std::fmt;
@@ -65,6 +66,9 @@ pub enum Command {
         #[command(subcommand)]
         what: lab::What,
     },
+    /// Make, list and change accounts, beside a running service or without one
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Run one program in a session of its own and keep a record of it; the service starts itself this way
     #[command(hide = true)]
     Child { dir: PathBuf },
@@ -101,6 +105,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Serve => app::serve(config),
         Command::Migrate => app::migrate(config),
+        Command::User(command) => user::run(&config, command),
         Command::Check => return check::run(&config),
         Command::Health => return health::run(&config),
         Command::Lab { what } => return lab::run(&config, what),

@@ -15,6 +15,7 @@ use rocket::response::stream::{Event, EventStream, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::{Backlog, Stalled, Taken};
+use super::leash::Leash;
 use super::streams::Seat;
 
 /// A comment keeps proxies from closing a quiet stream.
@@ -45,7 +46,15 @@ impl<'r> FromRequest<'r> for LastEventId {
 
 /// Every event after `after`, those to come included, then `end`. A service that stops says nothing more, one whose
 /// reader is too slow says `cut`: either way the reader comes back with its last id, to this process or another.
-pub(super) fn follow(flows: Arc<Flows>, run: RunId, after: i64, seat: Seat, shutdown: Shutdown) -> RunStream {
+/// One whose token has ended hears no more either.
+pub(super) fn follow(
+    flows: Arc<Flows>,
+    run: RunId,
+    after: i64,
+    seat: Seat,
+    shutdown: Shutdown,
+    leash: Leash,
+) -> RunStream {
     let backlog = Arc::new(Backlog::new());
     let gone = CancellationToken::new();
     let stall = seat.stall();
@@ -58,6 +67,7 @@ pub(super) fn follow(flows: Arc<Flows>, run: RunId, after: i64, seat: Seat, shut
             },
             () = left.cancelled() => {}
             _ = shutdown => {}
+            () = leash => {}
         }
         filled.end();
     });

@@ -11,10 +11,12 @@ pub mod edge;
 mod event_stream;
 mod flow_manager;
 pub mod guards;
+mod headers;
 pub mod health;
 mod idempotency;
 mod lab_view;
 mod labs;
+mod leash;
 mod login;
 mod me;
 pub mod openapi;
@@ -33,6 +35,7 @@ mod sessions;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod users;
 
 pub use answer::{Answer, Handled};
 pub use edge::Edge;

@@ -10,6 +10,7 @@ use rocket::response::{self, Responder, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::headers::HEADERS;
 use super::requests::{Exchange, REQUEST_ID};
 
 /// An error with its status. Handlers make one with `?` from the domain's error.
@@ -100,9 +101,12 @@ impl<'r> Responder<'r, 'static> for Problem {
         response
             .status(self.status)
             .header(ContentType::new("application", "problem+json"))
-            // Set here too: what Rocket cannot even parse reaches a catcher, but no fairing.
+            // Set here too, as are the headers: what Rocket cannot even parse reaches a catcher, but no fairing.
             .raw_header(REQUEST_ID, exchange.id().to_owned())
             .sized_body(body.len(), Cursor::new(body));
+        for (name, value) in HEADERS {
+            response.raw_header(name, value);
+        }
         if self.status == Status::Unauthorized {
             response.raw_header("WWW-Authenticate", challenge(self.error.code));
         }

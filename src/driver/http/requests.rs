@@ -1,5 +1,4 @@
-//! What is known of a request while it is answered, and what every answer carries: its id, one line in the log,
-//! headers that keep browsers careful.
+//! What is known of a request while it is answered, and what every answer carries: its id, one line in the log.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -7,11 +6,13 @@ use std::time::Instant;
 use flow_domain::UserId;
 use log::info;
 use rocket::fairing::{Fairing, Info, Kind};
+use rocket::form::Form;
+use rocket::http::Method;
 use rocket::request::Request;
 use rocket::{Data, Response};
 use uuid::Uuid;
 
-use super::Problem;
+use super::{Problem, headers};
 
 pub const REQUEST_ID: &str = "X-Request-Id";
 
@@ -67,16 +68,6 @@ fn is_sane(id: &str) -> bool {
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
-/// Set on every answer that does not say otherwise. An API's answers are nobody's page: the web page brings its own
-/// policy.
-const HEADERS: [(&str, &str); 5] = [
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Cache-Control", "no-store"),
-];
-
 /// Longer paths are cut in the log.
 const MAX_LOGGED_PATH: usize = 200;
 
@@ -89,20 +80,30 @@ impl Fairing for Requests {
         Info { name: "requests", kind: Kind::Request | Kind::Response }
     }
 
-    async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
+    async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
+        if changed_its_method(request, data).await {
+            request.set_method(Method::Post);
+        }
         Exchange::of(request);
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
         let exchange = Exchange::of(request);
         response.set_raw_header(REQUEST_ID, exchange.id.clone());
-        for (name, value) in HEADERS {
-            if !response.headers().contains(name) {
-                response.set_raw_header(name, value);
-            }
-        }
+        headers::set(request, response);
         info!("{}", line(request, exchange, response.status().code));
     }
+}
+
+/// Whether Rocket took the first field of a form, `_method=delete`, for the method of what was a POST, before it asked
+/// anyone. No call here takes forms.
+async fn changed_its_method(request: &Request<'_>, data: &mut Data<'_>) -> bool {
+    if request.method() == Method::Post || !request.content_type().is_some_and(|media| media.is_form()) {
+        return false;
+    }
+    let start = data.peek("_method=delete".len()).await;
+    let first = std::str::from_utf8(start).ok().and_then(|start| Form::values(start).next());
+    first.is_some_and(|field| field.name == "_method" && field.value.parse::<Method>().is_ok())
 }
 
 /// The path without its query: a query may hold what is nobody's business.

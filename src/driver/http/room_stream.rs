@@ -14,6 +14,7 @@ use rocket::response::{self, Responder};
 use tokio::time::{Instant, sleep_until};
 
 use super::event_stream::HEARTBEAT;
+use super::leash::Leash;
 use super::streams::Seat;
 
 /// One JSON value a line.
@@ -68,17 +69,25 @@ pub(super) struct RoomStream {
     form: Form,
     timeout: Duration,
     shutdown: Shutdown,
+    leash: Leash,
 }
 
 impl RoomStream {
-    pub(super) fn new(reader: Reader, seat: Seat, form: Form, timeout: Duration, shutdown: Shutdown) -> Self {
-        Self { reader, seat, form, timeout, shutdown }
+    pub(super) fn new(
+        reader: Reader,
+        seat: Seat,
+        form: Form,
+        timeout: Duration,
+        shutdown: Shutdown,
+        leash: Leash,
+    ) -> Self {
+        Self { reader, seat, form, timeout, shutdown, leash }
     }
 }
 
 impl<'r> Responder<'r, 'r> for RoomStream {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
-        let Self { mut reader, seat, form, timeout, mut shutdown } = self;
+        let Self { mut reader, seat, form, timeout, mut shutdown, mut leash } = self;
         let end = Instant::now() + timeout;
         let stream = stream! {
             // Taken until the connection is gone, not only until the reader lost its place in the room.
@@ -93,6 +102,7 @@ impl<'r> Responder<'r, 'r> for RoomStream {
                     _ = sleep_until(end) => return,
                     _ = sleep_until(quiet_until) => form.keep_alive(),
                     _ = &mut shutdown => return,
+                    _ = &mut leash => return,
                 };
                 yield text;
             }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use flow_domain::Error;
 use flow_domain::rooms::{Message, Person, RoomName};
 use flow_domain::users::Role;
-use jiff::Timestamp;
 use rocket::http::Method;
 use rocket::{State, delete, get, post, routes};
 use schemars::JsonSchema;
@@ -15,6 +14,7 @@ use serde_json::json;
 use super::body::JsonBody;
 use super::event_stream::LastEventId;
 use super::guards::Caller;
+use super::leash::leash;
 use super::query::Query;
 use super::room_stream::{Form, LINES, RoomStream};
 use super::{Answer, Handled, Operation, Problem, Resource, Services};
@@ -105,12 +105,17 @@ async fn read(
     let timeout = query.number("timeout", 1..=MAX_TIMEOUT_S)?.unwrap_or(DEFAULT_TIMEOUT_S);
     let after = query.number("after", 0..=i64::MAX)?.or(last.0);
     let Caller(verified) = caller;
-    // A stream does not outlive the token it was opened with.
-    let left = Timestamp::now().duration_until(verified.expires_at).as_secs().clamp(1, timeout);
     let room = RoomName::parse(name)?;
     let seat = services.streams.seat(verified.caller.id)?;
     let reader = services.rooms.open(&verified.caller, Person::of(&verified), room, after).await?;
-    Ok(RoomStream::new(reader, seat, form, Duration::from_secs(left.unsigned_abs()), shutdown))
+    Ok(RoomStream::new(
+        reader,
+        seat,
+        form,
+        Duration::from_secs(timeout.unsigned_abs()),
+        shutdown,
+        leash(services, verified),
+    ))
 }
 
 #[post("/room/<name>", data = "<body>")]

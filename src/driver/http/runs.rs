@@ -20,6 +20,7 @@ use super::body::MaybeJsonBody;
 use super::event_stream::{RunStream, follow};
 use super::guards::{Learner, Operator};
 use super::idempotency::IdempotencyKey;
+use super::leash::leash;
 use super::query::Query;
 use super::run_view::{RunView, path_of};
 use super::{Answer, Handled, Operation, Problem, Resource, Services};
@@ -189,8 +190,9 @@ async fn events(
     let after = query.number("after", 0..=i64::MAX)?;
     let wait = query.number("wait", 0..=300)?;
     if after.is_none() && wait.is_none() {
-        let seat = services.streams.seat(caller.id)?;
-        return Ok(Events::Stream(follow(services.flows.clone(), run, last.0.unwrap_or(0), seat, shutdown)));
+        let (seat, leash) = (services.streams.seat(caller.id)?, leash(services, caller.0));
+        let after = last.0.unwrap_or(0);
+        return Ok(Events::Stream(follow(services.flows.clone(), run, after, seat, shutdown, leash)));
     }
     let (after, wait) = (after.unwrap_or(0), Duration::from_secs(wait.unwrap_or(0) as u64));
     // One who waits holds a connection like one who streams.

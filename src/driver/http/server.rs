@@ -21,7 +21,7 @@ use super::requests::Requests;
 use super::streams::Streams;
 use super::{
     Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, labs, login, me,
-    openapi, patience, rooms, runs, sessions,
+    openapi, patience, rooms, runs, sessions, users,
 };
 
 /// What handlers may call.
@@ -59,6 +59,7 @@ fn resources() -> Vec<Resource> {
         login::resource(),
         auth::resource(),
         me::resource(),
+        users::resource(),
         flow_manager::resource(),
         runs::resource(),
         rooms::resource(),

@@ -50,6 +50,15 @@ impl Embedded {
         Ok(embedded)
     }
 
+    /// How to reach the one of this state directory, if it runs: for a command beside the service that owns it.
+    pub fn running(state_dir: &Path) -> Option<Config> {
+        let data = state_dir.join("postgres").canonicalize().ok()?.join("data");
+        match postmaster::look(&data) {
+            postmaster::Found::Running(server) => Some(cluster::connection(&server, NAME)),
+            _ => None,
+        }
+    }
+
     /// Starts it again if it has gone, killed by hand or for want of memory. Blocks, like `start`; returns whether it
     /// had gone. Where it is reached stays the same.
     pub fn revive(&self) -> Result<bool, StartError> {
