@@ -40,10 +40,11 @@ lint: ## Run clippy, warnings as errors
 docs: ## Build the code's documentation, broken links as errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
 
-bench: ## Measure flows of five durable steps beside single inserts on the same PostgreSQL
+bench: ## Measure flows beside single inserts on the same PostgreSQL, and token checks beside a bare handler
 	@scripts/setup wrk
-	cargo build --locked --release
+	cargo build --locked --release --bins --example bare
 	tests/bench
+	tests/bench-auth
 
 soak: MINUTES ?= 10
 soak: ## Ten minutes of mixed load; fails when memory or latency grows (MINUTES=5 for less)

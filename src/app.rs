@@ -37,7 +37,7 @@ use crate::driven::postgres::{
 };
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
 use crate::driven::secrets_file::SecretsFile;
-use crate::driven::start_error::StartError;
+pub use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
 use crate::driven::terraform::{TerraformCli, TerraformOptions};
 use crate::driven::workspaces::FsWorkspaces;

@@ -5,9 +5,9 @@ use std::io::{self, BufRead, Write};
 use clap::{Args, Subcommand, ValueEnum};
 use flow_domain::users::{Account, Role};
 
+use crate::app::StartError;
 use crate::app::users::{self, Change};
 use crate::config::Config;
-use crate::driven::start_error::StartError;
 
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
