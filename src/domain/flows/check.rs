@@ -179,6 +179,9 @@ fn check_tasks(definition: &Definition, registry: &Registry, at: &str, faults: &
         if step.attempts.is_some_and(|attempts| attempts == 0 || attempts > 100) {
             faults.push(Fault::new(format!("{here}/attempts"), "task.attempts_invalid", "1 to 100"));
         }
+        if step.weight.is_some_and(|weight| weight == 0 || weight > 1000) {
+            faults.push(Fault::new(format!("{here}/weight"), "task.weight_invalid", "1 to 1000"));
+        }
         let input = step.input.clone().unwrap_or_else(|| Value::Object(Default::default()));
         let input_at = format!("{here}/input");
         let mut referring = BTreeSet::new();

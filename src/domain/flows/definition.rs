@@ -72,6 +72,10 @@ pub struct StepDefinition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub attempts: Option<u32>,
+    /// Its share of the run's percent, beside 1 of a step that says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub weight: Option<u32>,
 }
 
 /// Where to go after a step. Met, when `source_task` ended with `outcome`: on to `target_task_success`; not met: to
@@ -179,5 +183,10 @@ impl StepDefinition {
     /// The task's name in the code.
     pub fn task_name(&self) -> &str {
         self.task.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Its share of the run's percent.
+    pub fn weight(&self) -> u32 {
+        self.weight.unwrap_or(1)
     }
 }

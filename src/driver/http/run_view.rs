@@ -118,20 +118,20 @@ impl<'a> TaskView<'a> {
             started_at: last.map(|step| step.started_at),
             finished_at: last.and_then(|step| step.finished_at),
             duration_ms: last.and_then(ended),
-            percent: percent(run, status),
+            percent: percent(run, index, status),
             undo: last.map_or(UndoStatus::None, |step| step.undo),
         }
     }
 }
 
-/// The run's percent counts whole steps, and the one under way by its own percent: that is what is left over.
-fn percent(run: &Run, status: StepStatus) -> u8 {
+/// The run's percent counts whole steps by their weight, and the one under way by its own percent: that is what is left over.
+fn percent(run: &Run, index: usize, status: StepStatus) -> u8 {
     match status {
         StepStatus::Succeeded => 100,
         StepStatus::Running => {
-            let total = run.definition.tasks.len() as i32;
-            let left_over = i32::from(run.head.percent) * total - 100 * run.outputs().len() as i32;
-            left_over.clamp(0, 99) as u8
+            let (done, total) = run.weights();
+            let left_over = i64::from(run.head.percent) * i64::from(total) - 100 * i64::from(done);
+            (left_over / i64::from(run.definition.tasks[index].weight())).clamp(0, 99) as u8
         }
         _ => 0,
     }

@@ -218,11 +218,12 @@ impl Run {
         self.raise_percent(0);
     }
 
-    /// Steps done of those that may still come, the one under way counted by its own percent. 100 is kept for the end.
+    /// Steps done of those that may still come, each by its weight, the one under way by its own percent of that. 100
+    /// is kept for the end.
     fn raise_percent(&mut self, inside: u32) {
-        let total = self.definition.tasks.len().max(1) as u32;
-        let done = self.outputs.len() as u32;
-        let percent = ((done * 100 + inside) / total).min(99) as u8;
+        let (done, total) = self.weights();
+        let current = self.head.cursor.map_or(0, |cursor| self.definition.tasks[cursor].weight());
+        let percent = ((done * 100 + inside * current) / total).min(99) as u8;
         self.head.percent = self.head.percent.max(percent);
     }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::definition::Definition;
+use super::definition::{Definition, StepDefinition};
 use super::event::{Event, EventKind};
 use super::reference::Scope;
 use super::secret::Given;
@@ -219,6 +219,16 @@ impl Run {
     /// The last attempt at the step at this position of the definition.
     pub fn last_attempt(&self, index: usize) -> Option<&Step> {
         self.steps.iter().rev().find(|step| step.index == index)
+    }
+
+    /// The weight of the steps that are done, and of all.
+    pub fn weights(&self) -> (u32, u32) {
+        let weight = |done: bool| {
+            let counted =
+                self.definition.tasks.iter().filter(|step| !done || self.outputs.contains_key(&step.name));
+            counted.map(StepDefinition::weight).sum::<u32>()
+        };
+        (weight(true), weight(false).max(1))
     }
 
     /// The name of the step that runs or comes next.

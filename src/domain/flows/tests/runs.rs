@@ -230,3 +230,16 @@ fn a_checkpoint_tells_the_steps_that_the_store_has_from_the_new_ones() {
     fail(&mut run, broken());
     assert_eq!(written(&mut run), (vec![1, 2, 3], 2), "the undo of the first two is wanted now");
 }
+
+#[test]
+fn a_heavy_step_has_its_share_of_the_percent() {
+    let step = |name: &str, weight: u32| json!({"name": name, "task": "noop", "weight": weight});
+    let mut run = run(json!({"tasks": [step("a", 1), step("b", 8), step("c", 1)]}));
+    succeed(&mut run, false);
+    assert_eq!(run.head.percent, 10);
+    let position = run.start_step(1, Value::Null, false, now());
+    run.report_progress(position, 50, "half of it", now());
+    assert_eq!((run.head.percent, run.weights()), (50, (1, 10)));
+    run.succeed_step(position, Value::Null, now());
+    assert_eq!(run.head.percent, 90);
+}
