@@ -146,7 +146,9 @@ fn churn(target: &Arc<Target>, times: usize) {
             let target = target.clone();
             thread::spawn(move || {
                 for number in (worker..times).step_by(threads) {
-                    let stream = target.open(number, "churn", 3600);
+                    // A thousand a second: streams of one second are then never more than some thousand.
+                    thread::sleep(Duration::from_millis(threads as u64));
+                    let stream = target.open(number, "churn", 1);
                     // With unread bytes a close is a reset; without, an orderly end.
                     if number % 2 == 0 {
                         stream.get_ref().shutdown(std::net::Shutdown::Both).unwrap();
