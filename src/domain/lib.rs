@@ -3,6 +3,7 @@
 //! Nothing here knows HTTP or SQL. What the domain needs from outside it names as a port, a trait in
 //! [`ports`] or beside its subject ([`flows::FlowStore`]); the adapters live in the service crate.
 
+pub mod cancel;
 pub mod clock;
 pub mod datasets;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod rooms;
 pub mod testing;
 pub mod users;
 
+pub use cancel::{Cancel, CancelSignal};
 pub use error::{Error, Fault, Kind, Result};
 pub use hex::hex;
 pub use ids::{FamilyId, RunId, SessionId, UserId, WorkerId};

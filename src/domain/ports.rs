@@ -8,12 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use crate::datasets::Datasets;
 use crate::labs::{GradeEvidence, Graders, LabCatalogue, LabSessions, LabVersion};
 use crate::users::Users;
-use crate::{Result, SessionId, UserId};
+use crate::{CancelSignal, Result, SessionId, UserId};
 
 /// All ports a task can use, handed to it in its context.
 #[derive(Clone)]
@@ -70,7 +69,8 @@ pub struct Program {
     pub record_dir: PathBuf,
     /// Given to it on standard input.
     pub stdin: Option<Vec<u8>>,
-    /// SIGINT to the program's own pid, this long to end by itself, then SIGKILL to its group.
+    /// SIGINT to the program's own pid, this long to end by itself, then SIGKILL to its group; a forced cancel is the
+    /// SIGKILL at once.
     pub grace: Duration,
     pub timeout: Duration,
     pub limits: Limits,
@@ -141,7 +141,7 @@ pub trait Programs: Send + Sync {
     /// Starts the program and follows it to its end. Could not be started: an error, and nothing was run. Dropping
     /// the call lets the program go on; another call with its record directory follows it again, from its first line.
     /// Started and gone, with nobody left to tell how it ended, is the error `program.lost`.
-    async fn run(&self, program: Program, lines: &dyn Lines, cancel: &CancellationToken) -> Result<Exit>;
+    async fn run(&self, program: Program, lines: &dyn Lines, cancel: &CancelSignal) -> Result<Exit>;
     /// The absolute path of an allowed program by its name; any other is `Forbidden`.
     fn allowed(&self, name: &str) -> Result<PathBuf>;
     /// What became of the program of this record directory; a start that was prepared and not made is called off.
@@ -191,14 +191,14 @@ pub trait Terraform: Send + Sync {
         &self,
         job: &TerraformJob,
         watch: &dyn TerraformWatch,
-        cancel: &CancellationToken,
+        cancel: &CancelSignal,
     ) -> std::result::Result<Value, TerraformEnd>;
     /// `apply -destroy`; with no state there is nothing to do, and that is success.
     async fn destroy(
         &self,
         job: &TerraformJob,
         watch: &dyn TerraformWatch,
-        cancel: &CancellationToken,
+        cancel: &CancelSignal,
     ) -> std::result::Result<(), TerraformEnd>;
 }
 

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
-use crate::RunId;
 use crate::ports::Ports;
 use crate::users::Caller;
+use crate::{CancelSignal, RunId};
 
 /// Hears what a running task reports; the engine stores it as events.
 pub trait Reporter: Send + Sync {
@@ -37,8 +36,9 @@ pub struct Context {
     pub run_input: Arc<Value>,
     /// Outputs of earlier steps by step name.
     pub outputs: Arc<BTreeMap<String, Arc<Value>>>,
-    /// Fires when this attempt should stop: cancelled, timed out, or the process lost its lease.
-    pub cancel: CancellationToken,
+    /// Fires when this attempt should stop: cancelled, timed out, or the process stops. Hand it on to the ports; once
+    /// it is forced there is no grace, and the call is soon dropped.
+    pub cancel: CancelSignal,
     /// Set when the task answered `WaitUntil` before and that time has come.
     pub waited_until: Option<Timestamp>,
     pub ports: Arc<Ports>,

@@ -4,12 +4,13 @@
 //! rules it keeps are settled in [`super::run`] (what follows what) and [`super::store`] (what is durable when).
 
 mod attempt;
+mod bounds;
 mod lease;
 mod live;
 mod plan;
 mod recover;
+mod reports;
 mod secrets;
-mod size;
 mod step;
 mod submit;
 mod undo;
@@ -28,13 +29,15 @@ pub use live::Live;
 pub use plan::{FlowPlan, PlannedStep};
 pub use submit::{Submitted, Watch};
 
+use lease::RENEW_EVERY;
+
 use super::registry::Registry;
 use super::run::{Next, Run, RunStatus};
 use super::secret::Secrets;
 use super::store::{Ack, FlowStore, Release, Worker};
 use crate::clock;
 use crate::ports::Ports;
-use crate::{Error, Result};
+use crate::{CancelSignal, Error, Result};
 
 /// A pause up to this long is slept through by the owner; a longer one lets the run go, so that it costs no memory.
 const SHORT_PAUSE: Duration = Duration::from_secs(2);
@@ -62,7 +65,7 @@ pub struct Engine {
 enum Halt {
     /// Another process owns it, or will: its next owner goes on from the last checkpoint.
     Released,
-    /// The store refused a write for good.
+    /// The store refused a write for good; the run is still this process's.
     Refused(Error),
 }
 
@@ -106,7 +109,7 @@ impl Engine {
         &self.lease
     }
 
-    async fn drive(&self, mut run: Run, cancel: CancellationToken) {
+    async fn drive(&self, mut run: Run, cancel: CancelSignal) {
         log::info!(
             "run={} flow={} status={} epoch={}",
             run.id,
@@ -115,28 +118,35 @@ impl Engine {
             run.head.epoch
         );
         self.recall(&mut run).await;
-        let halt = loop {
-            let moved = match self.heed(&mut run, &cancel).await {
-                Err(halt) => Err(halt),
-                Ok(()) => match run.next() {
-                    Next::Start(index) => self.start(&mut run, index, &cancel).await,
-                    Next::Resume(position) => self.resume(&mut run, position, &cancel).await,
-                    Next::Undo(position) => self.undo(&mut run, position).await,
-                    Next::Nothing => break None,
-                },
+        let mut moved = Ok(());
+        while moved.is_ok() && run.next() != Next::Nothing {
+            moved = match self.advance(&mut run, &cancel).await {
+                Err(Halt::Refused(error)) => self.make_good(&mut run, &error).await,
+                moved => moved,
             };
-            match moved {
-                Ok(()) => {}
-                Err(Halt::Refused(error)) if self.recover_from_refusal(&mut run, &error).await => {}
-                Err(halt) => break Some(halt),
-            }
-        };
-        self.close(run, halt);
+        }
+        self.close(run, moved.is_ok());
     }
 
-    /// Before each move: the lease is held, the cancel heard, the pause slept through.
-    async fn heed(&self, run: &mut Run, cancel: &CancellationToken) -> Result<(), Halt> {
+    /// One move, durable when it returns.
+    async fn advance(&self, run: &mut Run, cancel: &CancelSignal) -> Result<(), Halt> {
+        self.heed(run, cancel).await?;
+        match run.next() {
+            Next::Start(index) => self.start(run, index, cancel).await,
+            Next::Resume(position) => self.resume(run, position, cancel).await,
+            Next::Undo(position) => self.undo(run, position).await,
+            Next::Nothing => Ok(()),
+        }
+    }
+
+    /// Before each move: the lease is held, the run is this machine's, the cancel heard, the pause slept through.
+    async fn heed(&self, run: &mut Run, cancel: &CancelSignal) -> Result<(), Halt> {
         self.lease.held().await;
+        if run.head.host_id.as_ref().is_some_and(|host| *host != self.worker.host_id) {
+            // A store gives a run away from its machine only when that is dead and the cancel was forced.
+            run.leave_host(clock::now());
+            self.settle(run).await?;
+        }
         let turns = cancel.is_cancelled() && run.head.status != RunStatus::Undoing;
         // A cancelled run has nothing to wait for: let go for its pause, it would be claimed again at once.
         if let Some(wake_at) = run.head.wake_at.filter(|_| !turns) {
@@ -153,7 +163,7 @@ impl Engine {
     }
 
     /// Sleeps through a short pause; lets the run go for a longer one.
-    async fn pause(&self, run: &mut Run, wake_at: Timestamp, cancel: &CancellationToken) -> Result<(), Halt> {
+    async fn pause(&self, run: &mut Run, wake_at: Timestamp, cancel: &CancelSignal) -> Result<(), Halt> {
         let left = left_until(wake_at);
         let undoing = run.head.status == RunStatus::Undoing;
         if left > SHORT_PAUSE {
@@ -184,8 +194,8 @@ impl Engine {
     /// One fenced write of all that changed.
     async fn save(&self, run: &mut Run, release: Option<Release>) -> Result<(), Halt> {
         match self.store.checkpoint(run.checkpoint(self.worker.id, release)).await {
-            Ok(Ack::Stored { cancel_requested }) => {
-                self.live.changed(run.id, cancel_requested);
+            Ok(Ack::Stored { cancel }) => {
+                self.live.changed(run.id, cancel);
                 Ok(())
             }
             Ok(Ack::Fenced) => {
@@ -206,35 +216,43 @@ impl Engine {
     }
 
     /// The store refused what a step wrote. The step pays for it: the run is read again as it stands and the step
-    /// that was under way fails.
-    async fn recover_from_refusal(&self, run: &mut Run, error: &Error) -> bool {
+    /// that was under way fails. While this process owns the run nobody else drives it, so it does not give up.
+    async fn make_good(&self, run: &mut Run, error: &Error) -> Result<(), Halt> {
         log::error!("run={} checkpoint refused: {error}", run.id);
-        let Ok(Some(stored)) = self.store.run(run.id).await else { return false };
-        if stored.head.owner != Some(self.worker.id) || stored.head.epoch != run.head.epoch {
-            return false;
+        loop {
+            match self.store.run(run.id).await {
+                Ok(Some(stored)) if self.drives(&stored, run.head.epoch) => {
+                    // What it was given must be known still when its steps are taken back.
+                    let given = std::mem::take(&mut run.given);
+                    *run = stored;
+                    run.given = given;
+                    run.refuse(clock::now());
+                    match self.settle(run).await {
+                        Err(Halt::Refused(error)) => log::error!("run={} refused again: {error}", run.id),
+                        moved => return moved,
+                    }
+                }
+                Ok(_) => return Err(Halt::Released),
+                Err(error) => log::warn!("run={} could not be read after the refusal: {error}", run.id),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RENEW_EVERY) => self.lease.held().await,
+                () = self.stopping.cancelled() => return Err(Halt::Released),
+            }
         }
-        // What it was given must be known still when its steps are taken back.
-        let given = std::mem::take(&mut run.given);
-        *run = stored;
-        run.given = given;
-        run.refuse(clock::now());
-        self.settle(run).await.is_ok()
     }
 
-    fn close(&self, run: Run, halt: Option<Halt>) {
-        if let Some(Halt::Refused(error)) = &halt {
-            log::error!("run={} given up by this process: {error}", run.id);
-        }
-        if halt.is_none() {
+    fn drives(&self, stored: &Run, epoch: i64) -> bool {
+        stored.head.owner == Some(self.worker.id) && stored.head.epoch == epoch
+    }
+
+    fn close(&self, run: Run, ended: bool) {
+        if ended {
             let ms = run.head.finished_at.map_or(0, |end| end.duration_since(run.created_at).as_millis());
-            log::info!(
-                "run={} flow={} status={} ms={ms}",
-                run.id,
-                run.definition.name,
-                run.head.status.as_str()
-            );
+            let (name, status) = (&run.definition.name, run.head.status.as_str());
+            log::info!("run={} flow={name} status={status} ms={ms}", run.id);
         }
-        self.live.close(run, halt.is_none());
+        self.live.close(run, ended);
     }
 }
 

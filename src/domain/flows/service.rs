@@ -17,7 +17,7 @@ use super::store::{Ack, Created, FlowStore, Idempotency, RunFilter};
 use super::why::{Why, explain};
 use crate::clock;
 use crate::users::{Caller, Role};
-use crate::{Error, Fault, Result, RunId};
+use crate::{Cancel, Error, Fault, Result, RunId};
 
 /// How often a run that another process drives is looked at while somebody waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -207,16 +207,20 @@ impl Flows {
         self.store.runs(&filter).await
     }
 
-    /// Asks for a cancel; the run is cancelled when nothing of it is alive and all is taken back.
-    pub async fn cancel(&self, caller: &Caller, id: RunId) -> Result<Run> {
+    /// Asks for a cancel; the run is cancelled when nothing of it is alive and all is taken back. A forced one, an
+    /// operator's, grants no grace and gives up what a dead machine holds.
+    pub async fn cancel(&self, caller: &Caller, id: RunId, how: Cancel) -> Result<Run> {
+        if how == Cancel::Forced && caller.role < Role::Operator {
+            return Err(Error::forbidden("run.force_forbidden", "Only operators may force a cancel."));
+        }
         self.run(caller, id).await?;
-        match self.store.request_cancel(id).await? {
+        match self.store.request_cancel(id, how).await? {
             Some(status) if status.is_final() && status != RunStatus::Cancelled => {
                 let public = format!("The run is over: {}.", status.as_str());
                 Err(Error::conflict("run.over", public))
             }
             _ => {
-                self.engine.live().cancel(id);
+                self.engine.live().cancel(id, how);
                 self.known(id).await
             }
         }

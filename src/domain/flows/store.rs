@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::event::Event;
 use super::run::{Head, Run, RunStatus};
 use super::step::Step;
-use crate::{Result, RunId, UserId, WorkerId};
+use crate::{Cancel, Result, RunId, UserId, WorkerId};
 
 /// One fenced write: what changed in one run since the last.
 ///
@@ -44,7 +44,8 @@ pub enum Release {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ack {
     Stored {
-        cancel_requested: bool,
+        /// The cancel that was asked for by now, if one was.
+        cancel: Option<Cancel>,
     },
     /// The run has another owner, epoch or version: whoever wrote this no longer drives it.
     Fenced,
@@ -129,7 +130,9 @@ pub enum Signal {
     /// There may be a run to claim.
     Claimable,
     /// This run was asked to cancel.
-    Cancel(RunId),
+    Cancel(RunId, Cancel),
+    /// What was told for a while was not heard: all there may be is to be looked for.
+    Missed,
 }
 
 /// No more events are given at once than fill this; the last may go over it.
@@ -150,16 +153,21 @@ pub trait FlowStore: Send + Sync {
     /// Ends the lease at once, so that others need not wait for it to run out.
     async fn retire(&self, worker: WorkerId) -> Result<()>;
     /// Claims runs that nobody owns and whose time has come; with `abandoned`, also those whose owner has not
-    /// renewed for longer than that. Each claim raises the run's epoch.
+    /// renewed for longer than that. Each claim raises the run's epoch. A run that is pinned to another machine is
+    /// among them only when its cancel was forced and, by `abandoned`, no process of that machine is left.
     async fn claim(&self, worker: &Worker, limit: usize, abandoned: Option<Duration>) -> Result<Vec<Run>>;
     /// When the next unowned run comes due, as a duration from now.
     async fn next_due(&self) -> Result<Option<Duration>>;
     /// The next signal; never errors, reconnects by itself.
     async fn signal(&self) -> Signal;
 
-    /// Marks a run as to be cancelled, and tells its owner. Returns its status before; final ones stay as they are.
-    async fn request_cancel(&self, run: RunId) -> Result<Option<RunStatus>>;
-    /// Lets an ended run be taken up again to be undone, if it has this version.
+    /// Marks a run as to be cancelled, and tells its owner; a forced cancel stays one. Returns its status before; final
+    /// ones stay as they are.
+    async fn request_cancel(&self, run: RunId, how: Cancel) -> Result<Option<RunStatus>>;
+    /// The cancels asked for among the runs that this process owns.
+    async fn cancels(&self, owner: WorkerId) -> Result<Vec<(RunId, Cancel)>>;
+    /// Lets an ended run be taken up again to be undone, if it has this version. It takes its concurrency key again,
+    /// and waits for it in order while another run holds it.
     async fn reopen(&self, checkpoint: Checkpoint) -> Result<Ack>;
     /// Marks all steps of an old run as taken over by a new one, in the transaction that stores it.
     async fn supersede(&self, old: RunId, old_version: i64, new: NewRun) -> Result<Created>;

@@ -5,10 +5,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::run::{Run, RunError, RunStatus};
-use super::step::{StepStatus, UndoStatus};
+use super::step::{Step, StepStatus, UndoStatus};
 use super::store::Standing;
-use crate::RunId;
 use crate::users::Role;
+use crate::{Cancel, RunId};
 
 /// A process that has not renewed its lease for this long, in seconds, is being replaced.
 const LOST_AFTER_S: f64 = 5.0;
@@ -50,17 +50,19 @@ pub fn explain(run: &Run, standing: &Standing, role: Role, now: Timestamp) -> Wh
         status: run.head.status,
         since: since(run),
         holder: standing.host.clone(),
-        blocked_by,
         next_retry_at: run.head.wake_at.filter(|_| retries),
         last_error: last_error(run),
-        can_do: can_do(run, role),
+        can_do: can_do(run, blocked_by.as_ref(), role),
+        blocked_by,
     }
 }
 
 fn blocked_by(run: &Run, standing: &Standing) -> Option<BlockedBy> {
-    let waits_for_owner = run.head.owner.is_none() && !run.head.status.is_final();
+    let lost = standing.heartbeat_age_s.filter(|age| run.head.owner.is_some() && *age > LOST_AFTER_S);
+    let waits_for_owner = (run.head.owner.is_none() || lost.is_some()) && !run.head.status.is_final();
+    let waits_for_key = waits_for_owner && standing.key_holder.is_some();
     match run.head.status {
-        RunStatus::Queued if standing.key_holder.is_some() => Some(BlockedBy::ConcurrencyKey {
+        RunStatus::Queued | RunStatus::Undoing if waits_for_key => Some(BlockedBy::ConcurrencyKey {
             key: run.concurrency_key.clone().unwrap_or_default(),
             run: standing.key_holder,
             ahead: standing.key_queue,
@@ -71,10 +73,9 @@ fn blocked_by(run: &Run, standing: &Standing) -> Option<BlockedBy> {
         _ if waits_for_owner && standing.able_workers == 0 => {
             Some(BlockedBy::NoWorker { runs_on: run.definition.runs_on.clone() })
         }
-        _ => standing
-            .heartbeat_age_s
-            .filter(|age| run.head.owner.is_some() && *age > LOST_AFTER_S)
-            .map(|age| BlockedBy::LostOwner { heartbeat_age_s: Some(age).filter(|age| age.is_finite()) }),
+        _ => {
+            lost.map(|age| BlockedBy::LostOwner { heartbeat_age_s: Some(age).filter(|age| age.is_finite()) })
+        }
     }
 }
 
@@ -109,7 +110,7 @@ fn sentence(run: &Run, standing: &Standing, blocked_by: Option<&BlockedBy>, now:
         }
         None => {}
     }
-    if let Some(error) = run.head.error.as_ref().filter(|error| error.code == "task.does_not_yield") {
+    if let Some(error) = run.head.error.as_ref().filter(|_| does_not_yield(run)) {
         return format!("The step {}.", error.detail);
     }
     let until = run.head.wake_at.map(|at| at.duration_since(now).as_secs().max(0)).unwrap_or_default();
@@ -118,6 +119,9 @@ fn sentence(run: &Run, standing: &Standing, blocked_by: Option<&BlockedBy>, now:
     match run.head.status {
         RunStatus::Queued => {
             "It waits for a process to take it; that happens within a second or so.".to_owned()
+        }
+        RunStatus::Running if run.head.cancel.is_some() => {
+            format!("It was asked to cancel, and the step {:?} was told to stop.", step())
         }
         RunStatus::Running => match &standing.host {
             Some(host) => match &standing.doing {
@@ -149,7 +153,16 @@ fn sentence(run: &Run, standing: &Standing, blocked_by: Option<&BlockedBy>, now:
             None => "The last step has been taken back.".to_owned(),
         },
         RunStatus::Succeeded => "It is over: every step on its way succeeded.".to_owned(),
-        RunStatus::Cancelled => "It was cancelled, and everything that had to be taken back was.".to_owned(),
+        RunStatus::Cancelled => {
+            match run.steps.iter().rev().find(|step| step.status == StepStatus::Unknown) {
+                Some(Step { name, error: Some(reason), .. }) => format!(
+                    "It was cancelled, and everything else was taken back, but nobody can say what became of the step \
+                 {name:?}: {}.",
+                    reason.detail
+                ),
+                _ => "It was cancelled, and everything that had to be taken back was.".to_owned(),
+            }
+        }
         RunStatus::Undone => format!("It failed and was taken back. {}", reason(run)),
         RunStatus::Failed => format!("It failed. {}", reason(run)),
         RunStatus::UndoFailed => format!("It could not be taken back. {}", reason(run)),
@@ -166,6 +179,10 @@ fn reason(run: &Run) -> String {
     }
 }
 
+fn does_not_yield(run: &Run) -> bool {
+    run.head.error.as_ref().is_some_and(|error| error.code == "task.does_not_yield")
+}
+
 fn undo_waits(run: &Run) -> bool {
     run.head.status == RunStatus::Undoing && run.head.wake_at.is_some()
 }
@@ -176,7 +193,7 @@ fn since(run: &Run) -> Timestamp {
 }
 
 fn last_error(run: &Run) -> Option<RunError> {
-    let of_step = |step: &super::step::Step| {
+    let of_step = |step: &Step| {
         let reason = step.undo_error.as_ref().or(step.error.as_ref())?;
         Some(RunError {
             code: reason.code.clone(),
@@ -187,13 +204,19 @@ fn last_error(run: &Run) -> Option<RunError> {
     run.head.error.clone().or_else(|| run.steps.iter().rev().find_map(of_step))
 }
 
-fn can_do(run: &Run, role: Role) -> Vec<String> {
+fn can_do(run: &Run, blocked_by: Option<&BlockedBy>, role: Role) -> Vec<String> {
     let call = |verb: &str| format!("POST /flow-manager/runs/{}/{verb}", run.id);
     let superseded = run.head.superseded_by.is_some();
     let undo = || (role >= Role::Operator).then(|| call("undo"));
+    // Force helps where an ordinary cancel was not enough, or cannot be heard.
+    let deaf = run.head.cancel.is_some() || does_not_yield(run) || blocked_by == Some(&BlockedBy::Host);
+    let force = (deaf && role >= Role::Operator && run.head.cancel != Some(Cancel::Forced))
+        .then(|| call("cancel?force=true"));
     match run.head.status {
-        RunStatus::Queued | RunStatus::Running | RunStatus::Waiting => vec![call("cancel")],
-        RunStatus::Undoing => Vec::new(),
+        RunStatus::Queued | RunStatus::Running | RunStatus::Waiting => {
+            [Some(call("cancel")), force].into_iter().flatten().collect()
+        }
+        RunStatus::Undoing => force.filter(|_| blocked_by == Some(&BlockedBy::Host)).into_iter().collect(),
         _ if superseded => Vec::new(),
         RunStatus::Succeeded | RunStatus::Failed => {
             [Some(call("retry")), undo()].into_iter().flatten().collect()

@@ -7,11 +7,10 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::Grade;
 use crate::ports::{Exit, Limits, Lines};
-use crate::{Result, RunId, SessionId};
+use crate::{CancelSignal, Result, RunId, SessionId};
 
 /// The section `[grading]` of a `lab.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -104,7 +103,7 @@ pub struct Graded {
 #[async_trait]
 pub trait Graders: Send + Sync {
     /// Runs the grader to its end; nothing of it is alive then. An error is one of ours, and never a grade.
-    async fn grade(&self, job: GradeJob, lines: &dyn Lines, cancel: &CancellationToken) -> Result<Graded>;
+    async fn grade(&self, job: GradeJob, lines: &dyn Lines, cancel: &CancelSignal) -> Result<Graded>;
 }
 
 /// What a grader left, whatever it was worth: for operators, not for learners.

@@ -19,7 +19,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 pub use datasets::MemoryDatasets;
 pub use http::CannedHttp;
@@ -33,7 +32,7 @@ use crate::flows::Context;
 use crate::flows::context::Reporter;
 use crate::ports::Ports;
 use crate::users::{Account, Caller, Role, User};
-use crate::{RunId, UserId};
+use crate::{CancelSignal, RunId, UserId};
 
 /// Builds contexts of one run, step and caller. The fakes can be filled and asked; every port can be replaced.
 ///
@@ -47,7 +46,7 @@ pub struct TestContext {
     pub run_input: Value,
     pub outputs: BTreeMap<String, Arc<Value>>,
     pub waited_until: Option<Timestamp>,
-    pub cancel: CancellationToken,
+    pub cancel: CancelSignal,
     pub ports: Ports,
     pub users: Arc<MemoryUsers>,
     pub datasets: Arc<MemoryDatasets>,
@@ -77,7 +76,7 @@ impl TestContext {
             run_input: Value::Null,
             outputs: BTreeMap::new(),
             waited_until: None,
-            cancel: CancellationToken::new(),
+            cancel: CancelSignal::new(),
             ports: Ports {
                 http: http.clone(),
                 programs: refusing.clone(),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use crate::labs::{
     Evidence, Grade, GradeEvidence, GradeJob, Graded, Graders, Lab, LabCatalogue, LabSessions, Session,
@@ -14,7 +13,7 @@ use crate::labs::{
 use crate::ports::{
     ChildState, Exit, Lines, Program, Programs, Terraform, TerraformEnd, TerraformJob, TerraformWatch,
 };
-use crate::{Error, Result, RunId, SessionId, UserId};
+use crate::{CancelSignal, Error, Result, RunId, SessionId, UserId};
 
 pub struct Refusing;
 
@@ -28,7 +27,7 @@ fn untouched<T>() -> std::result::Result<T, TerraformEnd> {
 
 #[async_trait]
 impl Programs for Refusing {
-    async fn run(&self, _program: Program, _lines: &dyn Lines, _cancel: &CancellationToken) -> Result<Exit> {
+    async fn run(&self, _program: Program, _lines: &dyn Lines, _cancel: &CancelSignal) -> Result<Exit> {
         refused()
     }
 
@@ -47,7 +46,7 @@ impl Terraform for Refusing {
         &self,
         _job: &TerraformJob,
         _watch: &dyn TerraformWatch,
-        _cancel: &CancellationToken,
+        _cancel: &CancelSignal,
     ) -> std::result::Result<Value, TerraformEnd> {
         untouched()
     }
@@ -56,7 +55,7 @@ impl Terraform for Refusing {
         &self,
         _job: &TerraformJob,
         _watch: &dyn TerraformWatch,
-        _cancel: &CancellationToken,
+        _cancel: &CancelSignal,
     ) -> std::result::Result<(), TerraformEnd> {
         untouched()
     }
@@ -114,7 +113,7 @@ impl LabSessions for Refusing {
 
 #[async_trait]
 impl Graders for Refusing {
-    async fn grade(&self, _: GradeJob, _: &dyn Lines, _: &CancellationToken) -> Result<Graded> {
+    async fn grade(&self, _: GradeJob, _: &dyn Lines, _: &CancelSignal) -> Result<Graded> {
         refused()
     }
 }

@@ -14,9 +14,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flow_domain::labs::{GradeJob, Graded, Graders};
 use flow_domain::ports::{ChildState, Confine, Lines, Program, Programs};
-use flow_domain::{Error, Kind, Result};
+use flow_domain::{CancelSignal, Error, Kind, Result};
 use tokio::task::spawn_blocking;
-use tokio_util::sync::CancellationToken;
 
 pub use accounts::Accounts;
 use desk::{Desk, Desks};
@@ -44,7 +43,7 @@ impl ChildGraders {
 
 #[async_trait]
 impl Graders for ChildGraders {
-    async fn grade(&self, job: GradeJob, lines: &dyn Lines, cancel: &CancellationToken) -> Result<Graded> {
+    async fn grade(&self, job: GradeJob, lines: &dyn Lines, cancel: &CancelSignal) -> Result<Graded> {
         let desk = self.desk(&job).await?;
         let ended = self.programs.run(program(&desk, &job), lines, cancel).await;
         let graded = ended.map(|exit| Graded { exit, result: desk.result() });

@@ -13,7 +13,7 @@ const RECONNECT_EVERY: Duration = Duration::from_millis(500);
 
 /// What `read` makes of each notification, until the receiver is dropped. `statement` is the LISTEN, which takes no
 /// parameter. What was told while nobody listened is lost: `missed` says so, at first and after each lost connection.
-/// With `at_once` of them waiting to be received, more are lost.
+/// With `at_once` of them waiting to be received, more are lost, which `missed` says as soon as there is room.
 pub(super) fn listen<T: Clone + Send + Sync + 'static>(
     config: Config,
     statement: &'static str,
@@ -42,15 +42,25 @@ async fn session<T: Clone>(
 ) -> Result<(), tokio_postgres::Error> {
     let (client, mut connection) = config.connect(NoTls).await?;
     let messages = async {
-        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
-            if let AsyncMessage::Notification(notification) = message?
-                && let Some(signal) = read(notification.payload())
-            {
-                // Full: whoever reads is behind, and looks anyway.
-                let _ = tell.try_send(signal);
+        let mut behind = false;
+        loop {
+            tokio::select! {
+                message = poll_fn(|context| connection.poll_message(context)) => match message {
+                    Some(message) => {
+                        if let AsyncMessage::Notification(notification) = message?
+                            && let Some(signal) = read(notification.payload())
+                        {
+                            behind |= tell.try_send(signal).is_err();
+                        }
+                    }
+                    None => return Ok(()),
+                },
+                Ok(room) = tell.reserve(), if behind => {
+                    room.send(missed.clone());
+                    behind = false;
+                }
             }
         }
-        Ok(())
     };
     let listening = async {
         client.batch_execute(statement).await?;

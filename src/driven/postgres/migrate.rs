@@ -38,6 +38,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0012_create_revocation",
     "0020_add_session_run",
     "0021_create_lab_time",
+    "0006_add_forced_cancel",
     "0025_create_grade_evidence",
     "0030_create_room",
     "0050_create_flow_schedule",

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use flow_domain::ports::{ChildState, Exit, Lines};
-use flow_domain::{Error, Kind, Result};
+use flow_domain::{CancelSignal, Error, Kind, Result};
 use tokio::process::Child;
-use tokio_util::sync::CancellationToken;
 
 use super::identity::{group_is_alive, interrupt, is_alive, kill_group};
 use super::output::{Tail, head_and_tail};
@@ -26,7 +25,7 @@ pub async fn follow(
     mut wrapper: Option<Child>,
     patience: &Patience,
     lines: &dyn Lines,
-    cancel: &CancellationToken,
+    cancel: &CancelSignal,
 ) -> Result<Exit> {
     let mut stdout = Tail::new(record.stdout());
     let mut stderr = Tail::new(record.stderr());
@@ -90,13 +89,13 @@ pub fn state(record: &Record) -> Result<ChildState> {
     })
 }
 
-/// One SIGINT to the program itself; once the grace is over, SIGKILL to all of its group.
-fn hurry(record: &Record, patience: &Patience, cancel: &CancellationToken) -> Result<()> {
+/// One SIGINT to the program itself; once the grace is over or the cancel is forced, SIGKILL to all of its group.
+fn hurry(record: &Record, patience: &Patience, cancel: &CancelSignal) -> Result<()> {
     let Some(identity) = record.identity().map_err(Error::internal)? else { return Ok(()) };
     let now = now_ms();
     let since = |then: u64| Duration::from_millis(now.saturating_sub(then));
     match record.stop().map_err(Error::internal)? {
-        Some(stop) if since(stop.at_ms) >= patience.grace => kill_group(&identity),
+        Some(stop) if cancel.is_forced() || since(stop.at_ms) >= patience.grace => kill_group(&identity),
         Some(_) => {}
         None => {
             let reason = match cancel.is_cancelled() {
@@ -105,7 +104,10 @@ fn hurry(record: &Record, patience: &Patience, cancel: &CancellationToken) -> Re
                 false => return Ok(()),
             };
             record.set_stop(&Stop { reason, at_ms: now }).map_err(Error::internal)?;
-            interrupt(&identity);
+            match cancel.is_forced() {
+                true => kill_group(&identity),
+                false => interrupt(&identity),
+            }
         }
     }
     Ok(())

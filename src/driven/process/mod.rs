@@ -20,9 +20,8 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use flow_domain::ports::{ChildState, Exit, Lines, Program, Programs};
-use flow_domain::{Error, Kind, Result, RunId};
+use flow_domain::{CancelSignal, Error, Kind, Result, RunId};
 use tokio::process::{Child, Command};
-use tokio_util::sync::CancellationToken;
 
 use super::disk;
 pub use confine::end_all_of;
@@ -117,7 +116,7 @@ impl ChildPrograms {
 
 #[async_trait]
 impl Programs for ChildPrograms {
-    async fn run(&self, program: Program, lines: &dyn Lines, cancel: &CancellationToken) -> Result<Exit> {
+    async fn run(&self, program: Program, lines: &dyn Lines, cancel: &CancelSignal) -> Result<Exit> {
         let record = self.record(&program.record_dir)?;
         record.create().map_err(not_started)?;
         if cancel.is_cancelled() && inspect(record.dir()) == ChildState::NeverStarted {

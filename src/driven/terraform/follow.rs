@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use flow_domain::CancelSignal;
 use flow_domain::ports::{ChildState, Exit, Limits, Program, TerraformEnd, TerraformJob, TerraformWatch};
-use tokio_util::sync::CancellationToken;
 
 use super::doubt::Doubt;
 use super::listen::{self, Listener};
@@ -35,7 +35,7 @@ impl TerraformCli {
         command: Command,
         job: &TerraformJob,
         watch: &dyn TerraformWatch,
-        cancel: &CancellationToken,
+        cancel: &CancelSignal,
     ) -> Answer<Ran> {
         let place = Place::of(job);
         let Some(binary) = self.binary() else {
@@ -73,7 +73,7 @@ impl TerraformCli {
         binary: &Path,
         job: &TerraformJob,
         watch: &dyn TerraformWatch,
-        cancel: &CancellationToken,
+        cancel: &CancelSignal,
         stream: Stream,
     ) -> Answer<Ran> {
         let place = Place::of(job);
@@ -128,7 +128,7 @@ impl TerraformCli {
     async fn wait_for_place(
         &self,
         watch: &dyn TerraformWatch,
-        cancel: &CancellationToken,
+        cancel: &CancelSignal,
         place: &Place,
     ) -> Answer<Taken<'_>> {
         let tell = |(position, of): Position| {
@@ -175,7 +175,7 @@ impl TerraformCli {
         earlier: Command,
         job: &TerraformJob,
         watch: &dyn TerraformWatch,
-        stop: &CancellationToken,
+        stop: &CancelSignal,
     ) {
         let place = Place::of(job);
         if matches!(self.programs.inspect(&place.record(earlier)), ChildState::Running | ChildState::Lost) {

@@ -5,11 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flow_domain::ports::{Lines, TerraformWatch};
-use flow_domain::{SessionId, labs::StateCopies};
+use flow_domain::{CancelSignal, SessionId, labs::StateCopies};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::place::Place;
 use super::state;
@@ -27,7 +26,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub struct Listener<'a> {
     place: &'a Place,
     watch: &'a dyn TerraformWatch,
-    stop: CancellationToken,
+    stop: CancelSignal,
     heard: Mutex<Heard>,
     state_changed: Notify,
 }
@@ -42,7 +41,7 @@ impl<'a> Listener<'a> {
     pub fn new(
         place: &'a Place,
         watch: &'a dyn TerraformWatch,
-        stop: CancellationToken,
+        stop: CancelSignal,
         stream: Stream,
     ) -> Self {
         let heard = Mutex::new(Heard { stream, last: Instant::now() });

@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use flow_domain::CancelSignal;
 use flow_domain::labs::{LabTimes, StateCopies};
 use flow_domain::ports::{ChildState, Programs, Terraform, TerraformEnd, TerraformJob, TerraformWatch};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use doubt::Doubt;
 use place::{Command, Place};
@@ -80,7 +80,7 @@ impl Terraform for TerraformCli {
         &self,
         job: &TerraformJob,
         watch: &dyn TerraformWatch,
-        cancel: &CancellationToken,
+        cancel: &CancelSignal,
     ) -> Answer<Value> {
         let place = Place::of(job);
         if let Err(error) = self.copies.ready() {
@@ -112,7 +112,7 @@ impl Terraform for TerraformCli {
         &self,
         job: &TerraformJob,
         watch: &dyn TerraformWatch,
-        cancel: &CancellationToken,
+        cancel: &CancelSignal,
     ) -> Answer<()> {
         let place = Place::of(job);
         // Without any of these there was never a state here, and no terraform is needed to say so.
@@ -134,7 +134,7 @@ impl Terraform for TerraformCli {
             return Err(refuse(&place, &error.public));
         }
         prepare(&place)?;
-        let at_once = CancellationToken::new();
+        let at_once = CancelSignal::new();
         at_once.cancel();
         self.end_earlier(Command::Apply, job, watch, &at_once).await;
         match self.programs.inspect(&place.record(Command::Destroy)) {
@@ -177,7 +177,7 @@ impl TerraformCli {
         &self,
         job: &TerraformJob,
         watch: &dyn TerraformWatch,
-        cancel: &CancellationToken,
+        cancel: &CancelSignal,
     ) -> Answer<()> {
         watch.line("Terraform was killed before: looking at what is there.");
         let ran = self.command(Command::Reconcile, job, watch, cancel).await?;

@@ -7,7 +7,7 @@ use flow_domain::flows::run::RunStatus;
 use flow_domain::flows::store::RunFilter;
 use flow_domain::flows::why::Why;
 use flow_domain::users::Role;
-use flow_domain::{Error, RunId};
+use flow_domain::{Cancel, Error, RunId};
 use rocket::http::Method;
 use rocket::request::Request;
 use rocket::response::{self, Responder};
@@ -99,7 +99,14 @@ pub(super) fn resource() -> Resource {
                 .problem(404, &["run.unknown"]),
             Operation::new(Method::Post, "/flow-manager/runs/{id}/cancel", "Cancel a run")
                 .role(Role::Learner)
+                .query(
+                    "force",
+                    "For operators: no grace, and what a dead machine holds is given up",
+                    json!({"type": "boolean"}),
+                )
                 .answers::<RunView>(202, "It will be, once nothing of it is alive and all is taken back")
+                .problem(400, &["query.invalid"])
+                .problem(403, &["run.force_forbidden"])
                 .problem(404, &["run.unknown"])
                 .problem(409, &["run.over"]),
             Operation::new(
@@ -213,8 +220,8 @@ async fn why(services: &State<Services>, caller: Learner, id: &str, query: Query
 
 #[post("/flow-manager/runs/<id>/cancel")]
 async fn cancel(services: &State<Services>, caller: Learner, id: &str, query: Query) -> Handled {
-    query.only(&[])?;
-    Answer::accepted(&RunView::new(&services.flows.cancel(&caller, run_id(id)?).await?))
+    let how = if query.only(&["force"])?.flag("force")? { Cancel::Forced } else { Cancel::Orderly };
+    Answer::accepted(&RunView::new(&services.flows.cancel(&caller, run_id(id)?, how).await?))
 }
 
 #[post("/flow-manager/runs/<id>/undo")]

@@ -4,6 +4,7 @@ use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flow_domain::Cancel;
 use flow_domain::flows::{Cause, FlowStore, Outcome, RunStatus};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -37,13 +38,13 @@ async fn a_cancel_reaches_a_running_task_at_once(store: Arc<dyn FlowStore>) {
     let id = process.begin(flow(&["a", "busy"])).await;
     until(async || (count(&busy.runs) == 1).then_some(())).await;
     let asked = Instant::now();
-    process.flows.cancel(&process.caller, id).await.unwrap();
-    process.flows.cancel(&process.caller, id).await.unwrap();
+    process.flows.cancel(&process.caller, id, Cancel::Orderly).await.unwrap();
+    process.flows.cancel(&process.caller, id, Cancel::Orderly).await.unwrap();
     let run = process.ended(id).await;
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
     assert_eq!((run.head.status, run.head.cause), (RunStatus::Cancelled, Some(Cause::Cancel)));
     assert_eq!((notes.all().len(), count(&busy.undos)), (2, 1));
-    process.flows.cancel(&process.caller, id).await.unwrap();
+    process.flows.cancel(&process.caller, id, Cancel::Orderly).await.unwrap();
 }
 
 async fn a_cancel_wakes_a_run_that_waits(store: Arc<dyn FlowStore>) {
@@ -53,7 +54,7 @@ async fn a_cancel_wakes_a_run_that_waits(store: Arc<dyn FlowStore>) {
     let process = Process::start(store, &[waits]).await;
     let id = process.begin(flow(&["waits"])).await;
     process.seen(id, |run| run.head.status == RunStatus::Waiting && run.head.owner.is_none()).await;
-    process.flows.cancel(&process.caller, id).await.unwrap();
+    process.flows.cancel(&process.caller, id, Cancel::Orderly).await.unwrap();
     assert_eq!(process.ended(id).await.head.status, RunStatus::Cancelled);
     process.events(id).await;
 }
@@ -66,7 +67,7 @@ async fn a_cancel_ends_the_retries(store: Arc<dyn FlowStore>) {
     let process = Process::start(store, slice::from_ref(&busy)).await;
     let id = process.begin(flow(&["busy"])).await;
     process.seen(id, |run| run.head.status == RunStatus::Waiting).await;
-    process.flows.cancel(&process.caller, id).await.unwrap();
+    process.flows.cancel(&process.caller, id, Cancel::Orderly).await.unwrap();
     let run = process.ended(id).await;
     assert_eq!((run.head.status, run.head.error.is_none()), (RunStatus::Cancelled, true));
     assert!(count(&busy.runs) < 4);
@@ -88,7 +89,7 @@ async fn a_cancel_during_the_undo_has_no_effect(store: Arc<dyn FlowStore>) {
     let process = Process::start(store, &[a.clone(), broken]).await;
     let id = process.begin(flow(&["a", "broken"])).await;
     entered.notified().await;
-    let run = process.flows.cancel(&process.caller, id).await.unwrap();
+    let run = process.flows.cancel(&process.caller, id, Cancel::Orderly).await.unwrap();
     assert_eq!(run.head.status, RunStatus::Undoing);
     leave.notify_one();
     let run = process.ended(id).await;
@@ -99,7 +100,7 @@ async fn a_cancel_during_the_undo_has_no_effect(store: Arc<dyn FlowStore>) {
 async fn a_run_over_cannot_be_cancelled(store: Arc<dyn FlowStore>) {
     let process = Process::start(store, &[Script::new("a").made()]).await;
     let run = process.run(flow(&["a"])).await;
-    let refused = process.flows.cancel(&process.caller, run.id).await.unwrap_err();
+    let refused = process.flows.cancel(&process.caller, run.id, Cancel::Orderly).await.unwrap_err();
     assert_eq!(refused.code, "run.over");
     assert!(refused.public.contains("succeeded"), "{}", refused.public);
 }
@@ -146,11 +147,11 @@ async fn a_run_that_waits_for_a_key_can_be_cancelled(store: Arc<dyn FlowStore>) 
     until(async || (count(&busy.runs) == 1).then_some(())).await;
     let second = process.begin(keyed("quick")).await;
     let third = process.begin(keyed("quick")).await;
-    process.flows.cancel(&process.caller, second).await.unwrap();
+    process.flows.cancel(&process.caller, second, Cancel::Orderly).await.unwrap();
     assert_eq!(process.ended(second).await.head.status, RunStatus::Cancelled);
     assert_eq!(process.read(third).await.head.status, RunStatus::Queued, "the first still holds the key");
     assert_eq!(count(&quick.runs), 0);
-    process.flows.cancel(&process.caller, first).await.unwrap();
+    process.flows.cancel(&process.caller, first, Cancel::Orderly).await.unwrap();
     assert_eq!(process.ended(third).await.head.status, RunStatus::Succeeded);
 }
 
@@ -160,9 +161,9 @@ async fn a_cancel_reaches_a_run_that_waits_for_a_slot(store: Arc<dyn FlowStore>)
     let first = process.begin(flow(&["busy"])).await;
     until(async || (count(&busy.runs) == 1).then_some(())).await;
     let second = process.begin(flow(&["quick"])).await;
-    process.flows.cancel(&process.caller, second).await.unwrap();
+    process.flows.cancel(&process.caller, second, Cancel::Orderly).await.unwrap();
     assert_eq!(process.ended(second).await.head.status, RunStatus::Cancelled);
     assert_eq!(count(&quick.runs), 0);
-    process.flows.cancel(&process.caller, first).await.unwrap();
+    process.flows.cancel(&process.caller, first, Cancel::Orderly).await.unwrap();
     process.ended(first).await;
 }

@@ -9,7 +9,7 @@ use flow_domain::flows::run::{Run, RunStatus};
 use flow_domain::flows::store::{
     Ack, Checkpoint, Created, FlowStore, NewRun, RunFilter, Signal, Standing, Worker,
 };
-use flow_domain::{Result, RunId, WorkerId};
+use flow_domain::{Cancel, Result, RunId, WorkerId};
 use flow_manager::driven::memory::MemoryFlowStore;
 
 #[derive(Default)]
@@ -51,8 +51,12 @@ impl FlowStore for CountingStore {
         self.inner.signal().await
     }
 
-    async fn request_cancel(&self, run: RunId) -> Result<Option<RunStatus>> {
-        self.inner.request_cancel(run).await
+    async fn request_cancel(&self, run: RunId, how: Cancel) -> Result<Option<RunStatus>> {
+        self.inner.request_cancel(run, how).await
+    }
+
+    async fn cancels(&self, owner: WorkerId) -> Result<Vec<(RunId, Cancel)>> {
+        self.inner.cancels(owner).await
     }
 
     async fn reopen(&self, checkpoint: Checkpoint) -> Result<Ack> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use flow_domain::Cancel;
 use flow_domain::flows::{EventKind, FlowStore, Outcome, Policy, RunStatus};
 use serde_json::{Value, json};
 
@@ -81,7 +82,7 @@ async fn a_task_that_ignores_its_stop_signal_is_dropped_after_its_grace(store: A
     let id = process.begin(flow(&["deaf"])).await;
     super::until(async || (count(&deaf.runs) == 1).then_some(())).await;
     let asked = Instant::now();
-    process.flows.cancel(&process.caller, id).await.unwrap();
+    process.flows.cancel(&process.caller, id, Cancel::Orderly).await.unwrap();
     let run = process.ended(id).await;
     assert!(asked.elapsed() >= Duration::from_millis(300), "it had its grace");
     assert_eq!((run.head.status, count(&deaf.undos)), (RunStatus::Cancelled, 1));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow_domain::Cancel;
 use flow_domain::flows::store::Standing;
 use flow_domain::flows::why::{BlockedBy, Why};
 use flow_domain::flows::{FlowStore, Outcome, RunStatus};
@@ -112,7 +113,7 @@ async fn why_is_right_in_every_state(store: Arc<dyn FlowStore>) {
         assert_eq!((why.since, why.holder), (run.head.finished_at.unwrap(), None));
     }
 
-    process.flows.cancel(&process.caller, waiting).await.unwrap();
+    process.flows.cancel(&process.caller, waiting, Cancel::Orderly).await.unwrap();
     process.ended(waiting).await;
     let why = asked(&process, waiting).await;
     assert_eq!((why.status, verbs(&why)), (RunStatus::Cancelled, vec!["retry"]));

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use flow_domain::CancelSignal;
 use flow_domain::ports::{ChildState, Programs};
 use flow_manager::driven::process::{ChildPrograms, ProcessOptions};
-use tokio_util::sync::CancellationToken;
 
 use super::{Bench, Heard, lives, read, until};
 
@@ -17,7 +17,7 @@ async fn a_program_goes_on_without_its_caller_and_is_found_again() {
     bench.abandon(bench.script(script), "up").await;
     assert_eq!(bench.programs.inspect(Path::new("run/step/1")), ChildState::Running);
 
-    let (heard, cancel, go) = (Heard::default(), CancellationToken::new(), bench.path("go"));
+    let (heard, cancel, go) = (Heard::default(), CancelSignal::new(), bench.path("go"));
     let (exit, ()) = tokio::join!(bench.programs.run(bench.script(script), &heard, &cancel), async {
         until(|| heard.lines() == ["started"]).await;
         std::fs::write(&go, "").unwrap();
@@ -71,7 +71,7 @@ async fn a_start_that_was_prepared_and_not_made_is_called_off() {
         allowed: BTreeMap::new(),
     });
     let program = bench.script("touch ran");
-    let error = broken.run(program, &Heard::default(), &CancellationToken::new()).await.unwrap_err();
+    let error = broken.run(program, &Heard::default(), &CancelSignal::new()).await.unwrap_err();
     assert_eq!(error.code, "program.not_started");
     assert!(bench.record().join("spec.json").exists());
     assert_eq!(bench.programs.inspect(Path::new("run/step/1")), ChildState::NeverStarted);
@@ -98,7 +98,7 @@ async fn a_starter_whose_wrapper_is_dead_starts_nothing() {
         allowed: BTreeMap::new(),
     });
     let program = bench.script("touch ran");
-    broken.run(program, &Heard::default(), &CancellationToken::new()).await.unwrap_err();
+    broken.run(program, &Heard::default(), &CancelSignal::new()).await.unwrap_err();
     std::fs::write(bench.record().join("begun"), "").unwrap();
     // Its parent is this test, and not the wrapper it was started by.
     let mut starter = std::process::Command::new(env!("CARGO_BIN_EXE_flow-manager"));

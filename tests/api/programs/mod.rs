@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use flow_domain::CancelSignal;
 use flow_domain::ports::{Exit, Limits, Lines, Program, Programs};
 use flow_manager::driven::process::{ChildPrograms, ProcessOptions};
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,7 +72,7 @@ impl Bench {
     }
 
     async fn run(&self, program: Program) -> flow_domain::Result<Exit> {
-        self.programs.run(program, &Heard::default(), &CancellationToken::new()).await
+        self.programs.run(program, &Heard::default(), &CancelSignal::new()).await
     }
 
     fn record(&self) -> PathBuf {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use flow_domain::CancelSignal;
 use flow_domain::ports::{ChildState, Program, Programs};
-use tokio_util::sync::CancellationToken;
 
 use super::{Bench, Heard, lives, read, until};
 
@@ -15,7 +15,7 @@ async fn a_program_gets_what_it_was_given_and_nothing_else() {
         bench.script("cat; env | grep -v '^PWD=\\|^SHLVL=\\|^_=' | sort; umask; echo oops >&2; exit 3");
     program.env.insert("SECRET".into(), "tell-nobody".into());
     program.stdin = Some(b"from stdin\n".to_vec());
-    let exit = bench.programs.run(program, &heard, &CancellationToken::new()).await.unwrap();
+    let exit = bench.programs.run(program, &heard, &CancelSignal::new()).await.unwrap();
     assert_eq!((exit.code, exit.signal, exit.timed_out, exit.cancelled), (Some(3), None, false, false));
     assert_eq!(exit.stdout, "from stdin\nPATH=/usr/bin:/bin\nSECRET=tell-nobody\n0077\n");
     assert_eq!(exit.stderr, "oops\n");

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flow_domain::CancelSignal;
 use flow_domain::ports::Programs;
 use flow_manager::driven::process::{ChildPrograms, ProcessOptions};
-use tokio_util::sync::CancellationToken;
 
 use super::{Bench, Heard, lives, read, until};
 
@@ -18,7 +18,7 @@ async fn cancel_is_one_sigint_to_the_program_itself() {
          sh -c \"trap 'echo child' INT; touch up; while [ ! -e go ]; do sleep 0.02; echo tick; done\"; exit 7",
     );
     let (up, stop, go) = (bench.path("up"), bench.record().join("stop.json"), bench.path("go"));
-    let (heard, cancel) = (Heard::default(), CancellationToken::new());
+    let (heard, cancel) = (Heard::default(), CancelSignal::new());
     let (exit, ()) = tokio::join!(bench.programs.run(program, &heard, &cancel), async {
         until(|| up.exists()).await;
         cancel.cancel();
@@ -38,7 +38,7 @@ async fn after_the_grace_the_whole_group_is_killed() {
     let mut program =
         bench.script("trap '' INT; sleep 1000 & echo $! > child; touch up; while :; do sleep 1; done");
     program.grace = Duration::from_millis(200);
-    let (up, heard, cancel) = (bench.path("up"), Heard::default(), CancellationToken::new());
+    let (up, heard, cancel) = (bench.path("up"), Heard::default(), CancelSignal::new());
     let (exit, ()) = tokio::join!(bench.programs.run(program, &heard, &cancel), async {
         until(|| up.exists()).await;
         cancel.cancel();
@@ -72,7 +72,7 @@ async fn a_service_that_ignores_sigint_starts_programs_that_do_not() {
     });
     let mut program = bench.script("exec sleep 1000");
     program.timeout = Duration::from_millis(100);
-    let exit = programs.run(program, &Heard::default(), &CancellationToken::new()).await.unwrap();
+    let exit = programs.run(program, &Heard::default(), &CancelSignal::new()).await.unwrap();
     assert_eq!((exit.signal, exit.timed_out), (Some(2), true));
 }
 
@@ -82,7 +82,7 @@ async fn a_stop_is_not_sent_twice_by_a_second_caller() {
     let script =
         "trap 'echo int; touch got' INT; touch up; while [ ! -e go ]; do sleep 0.02; echo tick; done";
     let (up, got, go) = (bench.path("up"), bench.path("got"), bench.path("go"));
-    let (first, second, cancel) = (Heard::default(), Heard::default(), CancellationToken::new());
+    let (first, second, cancel) = (Heard::default(), Heard::default(), CancelSignal::new());
     tokio::select! {
         exit = bench.programs.run(bench.script(script), &first, &cancel) => panic!("it ended: {exit:?}"),
         () = async { until(|| up.exists()).await; cancel.cancel(); until(|| got.exists()).await } => {}
@@ -99,7 +99,7 @@ async fn a_stop_is_not_sent_twice_by_a_second_caller() {
 #[tokio::test]
 async fn cancelled_before_its_start_it_is_never_started() {
     let bench = Bench::new();
-    let cancel = CancellationToken::new();
+    let cancel = CancelSignal::new();
     cancel.cancel();
     let exit = bench.programs.run(bench.script("touch ran"), &Heard::default(), &cancel).await.unwrap();
     assert_eq!((exit.code, exit.signal, exit.cancelled), (None, None, true));

@@ -12,12 +12,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use flow_domain::labs::{StateCopies, StateCopy};
 use flow_domain::ports::{Terraform, TerraformEnd, TerraformJob, TerraformWatch};
-use flow_domain::{Error, Result, SessionId};
+use flow_domain::{CancelSignal, Error, Result, SessionId};
 use flow_manager::driven::process::{ChildPrograms, ProcessOptions};
 use flow_manager::driven::terraform::{TerraformCli, TerraformOptions};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -108,7 +107,7 @@ struct Bench {
     copies: Arc<Copies>,
     job: TerraformJob,
     watch: Watch,
-    cancel: CancellationToken,
+    cancel: CancelSignal,
 }
 
 impl Bench {
@@ -135,7 +134,7 @@ impl Bench {
             grace: PATIENCE,
         };
         let terraform = TerraformCli::new(options, programs, copies.clone());
-        Self { dir, terraform, copies, job, watch: Watch::default(), cancel: CancellationToken::new() }
+        Self { dir, terraform, copies, job, watch: Watch::default(), cancel: CancelSignal::new() }
     }
 
     fn waiting(config: &str) -> Self {
@@ -149,7 +148,7 @@ impl Bench {
     }
 
     async fn destroy(&self) -> Result<(), TerraformEnd> {
-        self.terraform.destroy(&self.job, &self.watch, &CancellationToken::new()).await
+        self.terraform.destroy(&self.job, &self.watch, &CancelSignal::new()).await
     }
 
     /// Lets go of an apply while its second object is being made.

@@ -1,30 +1,23 @@
 //! One call of a task: under its timeout, within reach of a cancel, with what it reports made durable as it goes.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
+use super::reports::Reports;
 use super::{Engine, Halt};
-use crate::clock;
+use crate::CancelSignal;
 use crate::flows::context::{Context, Reporter};
 use crate::flows::outcome::{Outcome, Reason};
 use crate::flows::run::Run;
 use crate::flows::secret::Given;
 use crate::flows::task::{Policy, Task};
 
-/// Progress and output are written at most this often.
-const REPORT_EVERY: Duration = Duration::from_millis(250);
-/// Lines kept between two writes; a task that writes more is told of in one line.
-const MOST_LINES: usize = 500;
-/// Bytes of one line.
-const MOST_LINE_BYTES: usize = 4096;
-/// Bytes of lines kept of one attempt.
-const MOST_OUTPUT_BYTES: usize = 4 << 20;
+/// How long what was ended by force may take to be gone.
+pub(super) const GONE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a dropped future may take to be gone: until its next await.
 const YIELD_WITHIN: Duration = Duration::from_secs(1);
 
@@ -48,8 +41,20 @@ pub(super) enum Ended {
     TimedOut,
     Cancelled,
     Panicked,
+    /// It cannot be stopped, and an operator's force does not wait for it.
+    Abandoned,
     /// The process stops: somebody else goes on.
     Parked,
+}
+
+/// A call under way.
+struct Calling {
+    handle: JoinHandle<Outcome>,
+    position: usize,
+    stop: CancelSignal,
+    reports: Arc<Reports>,
+    /// What it runs on this machine may outlive this process.
+    leaves: bool,
 }
 
 impl Engine {
@@ -60,14 +65,45 @@ impl Engine {
         position: usize,
         call: Call,
         policy: Policy,
-        cancel: &CancellationToken,
+        cancel: &CancelSignal,
     ) -> Result<Ended, Halt> {
-        let reports = Arc::new(Reports::without(run.given.clone()));
-        let stop = CancellationToken::new();
-        let context = self.context(run, position, stop.clone(), reports.clone());
-        let leave = self.leaves_children && call.task().pins_host();
+        let mut calling = self.call(run, position, call);
+        let deadline = tokio::time::sleep(policy.timeout);
+        tokio::pin!(deadline);
+        let interrupted = loop {
+            tokio::select! {
+                biased;
+                joined = &mut calling.handle => {
+                    self.report(run, position, &calling.reports).await?;
+                    return Ok(ended(joined));
+                }
+                () = cancel.cancelled() => break Ended::Cancelled,
+                () = self.stopping.cancelled() => break Ended::Parked,
+                () = &mut deadline => break Ended::TimedOut,
+                () = calling.reports.due() => self.report(run, position, &calling.reports).await?,
+            }
+        };
+        if matches!(interrupted, Ended::Parked) && calling.leaves {
+            // Dropping the call leaves its child process running; whoever resumes the step finds it again.
+            calling.handle.abort();
+            let _ = calling.handle.await;
+            return Ok(Ended::Parked);
+        }
+        calling.stop.cancel();
+        Ok(match (interrupted, self.wind_down(run, calling, policy.grace, cancel).await?) {
+            // What was done is done, however late.
+            (_, Some(late @ (Ended::Outcome(Outcome::Done(_)) | Ended::Abandoned))) => late,
+            (interrupted, _) => interrupted,
+        })
+    }
+
+    fn call(&self, run: &Run, position: usize, call: Call) -> Calling {
         let given = run.given.clone();
-        let mut call = tokio::spawn(async move {
+        let reports = Arc::new(Reports::scrubbed_of(given.clone()));
+        let stop = CancelSignal::new();
+        let context = self.context(run, position, stop.clone(), reports.clone());
+        let leaves = self.leaves_children && call.task().pins_host();
+        let handle = tokio::spawn(async move {
             let outcome = match call {
                 Call::Run(task, input) => task.run(&context, Arc::unwrap_or_clone(input)).await,
                 Call::Undo(task, input, output) => {
@@ -76,91 +112,63 @@ impl Engine {
             };
             scrubbed(&given, outcome)
         });
-
-        let deadline = tokio::time::sleep(policy.timeout);
-        tokio::pin!(deadline);
-        let interrupted = loop {
-            tokio::select! {
-                biased;
-                joined = &mut call => {
-                    self.report(run, position, &reports).await?;
-                    return Ok(ended(joined));
-                }
-                () = cancel.cancelled() => break Ended::Cancelled,
-                () = self.stopping.cancelled() => break Ended::Parked,
-                () = &mut deadline => break Ended::TimedOut,
-                () = reports.due() => self.report(run, position, &reports).await?,
-            }
-        };
-        if matches!(interrupted, Ended::Parked) && leave {
-            // Dropping the call leaves its child process running; whoever resumes the step finds it again.
-            call.abort();
-            let _ = call.await;
-            return Ok(Ended::Parked);
-        }
-        stop.cancel();
-        let finished = self.wind_down(run, position, &mut call, policy.grace, &reports).await?;
-        Ok(match (interrupted, finished) {
-            // What was done is done, however late.
-            (_, Some(Ended::Outcome(outcome @ Outcome::Done(_)))) => Ended::Outcome(outcome),
-            (interrupted, _) => interrupted,
-        })
+        Calling { handle, position, stop, reports, leaves }
     }
 
-    /// Gives the call its grace, then drops it. A call that never awaits cannot be dropped: it is waited for.
+    /// Gives the call its grace, which ends with a forced cancel, then drops it. A call that never awaits cannot be
+    /// dropped: it is waited for, unless by force.
     async fn wind_down(
         &self,
         run: &mut Run,
-        position: usize,
-        call: &mut JoinHandle<Outcome>,
+        mut calling: Calling,
         grace: Duration,
-        reports: &Reports,
+        cancel: &CancelSignal,
     ) -> Result<Option<Ended>, Halt> {
+        let Calling { handle, position, stop, reports, .. } = &mut calling;
         let over = tokio::time::sleep(grace);
         tokio::pin!(over);
         loop {
             tokio::select! {
                 biased;
-                joined = &mut *call => {
-                    self.report(run, position, reports).await?;
+                joined = &mut *handle => {
+                    self.report(run, *position, reports).await?;
                     return Ok(Some(ended(joined)));
                 }
-                () = reports.due() => self.report(run, position, reports).await?,
+                () = cancel.forced(), if !stop.is_forced() => {
+                    stop.force();
+                    let gone = over.deadline().min(Instant::now() + GONE_WITHIN);
+                    over.as_mut().reset(gone);
+                }
+                () = reports.due() => self.report(run, *position, reports).await?,
                 () = &mut over => break,
             }
         }
-        call.abort();
-        if tokio::time::timeout(YIELD_WITHIN, &mut *call).await.is_err() {
-            let step = run.steps[position].name.clone();
-            log::error!("run={} step={step} ignores its stop signal and never yields", run.id);
-            run.blame_unyielding(position);
-            self.save(run, None).await?;
+        handle.abort();
+        if tokio::time::timeout(YIELD_WITHIN, &mut *handle).await.is_ok() {
+            return Ok(None);
+        }
+        log::error!(
+            "run={} step={} ignores its stop signal and never yields",
+            run.id,
+            run.steps[*position].name
+        );
+        run.blame_unyielding(*position);
+        self.save(run, None).await?;
+        tokio::select! {
             // Undoing a step while it still runs would race with it.
-            let _ = call.await;
+            _ = handle => {
+                run.absolve();
+                Ok(None)
+            }
+            () = cancel.forced() => Ok(Some(Ended::Abandoned)),
         }
-        Ok(None)
-    }
-
-    async fn report(&self, run: &mut Run, position: usize, reports: &Reports) -> Result<(), Halt> {
-        let Batch { progress, lines } = reports.take();
-        if progress.is_none() && lines.is_empty() {
-            return Ok(());
-        }
-        let now = clock::now();
-        if !lines.is_empty() {
-            run.report_output(position, &lines, now);
-        }
-        if let Some((percent, message)) = progress {
-            run.report_progress(position, percent, &message, now);
-        }
-        self.save(run, None).await
     }
 
     pub(super) fn context(
         &self,
         run: &Run,
         position: usize,
-        cancel: CancellationToken,
+        cancel: CancelSignal,
         reporter: Arc<dyn Reporter>,
     ) -> Context {
         let step = &run.steps[position];
@@ -204,84 +212,4 @@ fn scrubbed(given: &Given, outcome: Outcome) -> Outcome {
         Outcome::FailClean(reason) => Outcome::FailClean(clean(reason)),
         Outcome::WaitUntil(until) => Outcome::WaitUntil(until),
     }
-}
-
-/// What a task reported and is not durable yet; bounded, whatever the task does.
-#[derive(Default)]
-pub(super) struct Reports {
-    given: Given,
-    held: Mutex<Held>,
-    some: Notify,
-}
-
-#[derive(Default)]
-struct Held {
-    progress: Option<(u8, String)>,
-    highest: u8,
-    lines: VecDeque<String>,
-    left_out: usize,
-    bytes: usize,
-}
-
-struct Batch {
-    progress: Option<(u8, String)>,
-    lines: Vec<String>,
-}
-
-impl Reports {
-    /// Reports from which these secrets are taken out.
-    pub(super) fn without(given: Given) -> Self {
-        Self { given, ..Self::default() }
-    }
-
-    /// Ready a moment after something was reported, so that a burst is one write.
-    async fn due(&self) {
-        self.some.notified().await;
-        tokio::time::sleep(REPORT_EVERY).await;
-    }
-
-    fn take(&self) -> Batch {
-        let mut held = self.lock();
-        let mut lines: Vec<String> = held.lines.drain(..).collect();
-        if held.left_out > 0 {
-            lines.push(format!("({} lines left out)", std::mem::take(&mut held.left_out)));
-        }
-        Batch { progress: held.progress.take(), lines }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Reporter for Reports {
-    fn masked(&self, text: &str) -> Option<String> {
-        let clean = self.given.scrub(text);
-        (clean != text).then_some(clean)
-    }
-
-    fn progress(&self, percent: u8, message: &str) {
-        let mut held = self.lock();
-        held.highest = held.highest.max(percent);
-        held.progress = Some((held.highest, cut(&self.given.scrub(message))));
-        self.some.notify_one();
-    }
-
-    fn output(&self, line: &str) {
-        let mut held = self.lock();
-        if held.lines.len() >= MOST_LINES || held.bytes >= MOST_OUTPUT_BYTES {
-            held.left_out += 1;
-        } else {
-            let line = cut(&self.given.scrub(line));
-            held.bytes += line.len();
-            held.lines.push_back(line);
-        }
-        self.some.notify_one();
-    }
-}
-
-/// A line as it may be stored: no NUL, which PostgreSQL has no room for, and not too long.
-fn cut(line: &str) -> String {
-    let end = line.floor_char_boundary(MOST_LINE_BYTES);
-    line[..end].replace('\0', "\u{fffd}")
 }

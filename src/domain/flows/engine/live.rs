@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
 
-use crate::RunId;
 use crate::flows::run::Run;
+use crate::{Cancel, CancelSignal, RunId};
 
 /// What a watcher of a local run sees.
 #[derive(Clone, Default)]
@@ -19,7 +18,7 @@ pub struct Glimpse {
 }
 
 struct Entry {
-    cancel: CancellationToken,
+    cancel: CancelSignal,
     glimpse: watch::Sender<Glimpse>,
 }
 
@@ -38,10 +37,10 @@ impl Live {
     }
 
     /// Reaches a running task at once. `false` when the run is not driven here.
-    pub fn cancel(&self, run: RunId) -> bool {
+    pub fn cancel(&self, run: RunId, how: Cancel) -> bool {
         match self.lock().get(&run) {
             Some(entry) => {
-                entry.cancel.cancel();
+                entry.cancel.tell(how);
                 true
             }
             None => false,
@@ -57,18 +56,18 @@ impl Live {
         self.len() == 0
     }
 
-    pub(super) fn open(&self, run: RunId) -> (CancellationToken, watch::Receiver<Glimpse>) {
-        let cancel = CancellationToken::new();
+    pub(super) fn open(&self, run: RunId) -> (CancelSignal, watch::Receiver<Glimpse>) {
+        let cancel = CancelSignal::new();
         let (glimpse, watch) = watch::channel(Glimpse::default());
         self.lock().insert(run, Entry { cancel: cancel.clone(), glimpse });
         (cancel, watch)
     }
 
-    pub(super) fn changed(&self, run: RunId, cancel_requested: bool) {
+    pub(super) fn changed(&self, run: RunId, cancel: Option<Cancel>) {
         if let Some(entry) = self.lock().get(&run) {
             entry.glimpse.send_modify(|glimpse| glimpse.writes += 1);
-            if cancel_requested {
-                entry.cancel.cancel();
+            if let Some(how) = cancel {
+                entry.cancel.tell(how);
             }
         }
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::secrets::{secret_paths, too_short};
@@ -16,7 +15,7 @@ use crate::flows::definition::{Definition, END, Route, StepDefinition};
 use crate::flows::reference::{Reference, Root, Scope, walk};
 use crate::flows::task::Effect;
 use crate::users::Caller;
-use crate::{Fault, RunId};
+use crate::{CancelSignal, Fault, RunId};
 
 /// What a run would do. Making one changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
@@ -131,7 +130,7 @@ impl Engine {
             caller: caller.clone(),
             run_input: Arc::new(input.clone()),
             outputs: Arc::default(),
-            cancel: CancellationToken::new(),
+            cancel: CancelSignal::new(),
             waited_until: None,
             ports: self.ports.clone(),
             reporter: Arc::new(Silent),

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Call, Ended};
-use super::size::fits;
+use super::bounds::{clean, conclude};
 use super::{Engine, Halt, MOST_TAKEOVERS};
+use crate::CancelSignal;
 use crate::clock;
 use crate::flows::outcome::{Outcome, Reason};
 use crate::flows::reference::{Root, walk};
@@ -19,12 +19,7 @@ use crate::flows::task::{Effect, Policy, Task};
 
 impl Engine {
     /// Starts the step at this position of the definition.
-    pub(super) async fn start(
-        &self,
-        run: &mut Run,
-        index: usize,
-        cancel: &CancellationToken,
-    ) -> Result<(), Halt> {
+    pub(super) async fn start(&self, run: &mut Run, index: usize, cancel: &CancelSignal) -> Result<(), Halt> {
         let definition = run.definition.clone();
         let step = &definition.tasks[index];
         let raw = step.input.clone().unwrap_or_else(|| Value::Object(Default::default()));
@@ -82,7 +77,7 @@ impl Engine {
         &self,
         run: &mut Run,
         position: usize,
-        cancel: &CancellationToken,
+        cancel: &CancelSignal,
     ) -> Result<(), Halt> {
         let step = &run.steps[position];
         let Some(registered) = self.registry.get(&step.task) else {
@@ -96,10 +91,7 @@ impl Engine {
         }
         let died = step.status == StepStatus::Running;
         run.resume_step(position);
-        if died
-            && task.effect() == Effect::Once
-            && !self.recover(run, position, task.as_ref(), cancel).await?
-        {
+        if died && task.effect() == Effect::Once && !self.recover(run, position, &task, cancel).await? {
             return self.settle(run).await;
         }
         self.perform(run, position, task, cancel).await
@@ -118,7 +110,7 @@ impl Engine {
         run: &mut Run,
         position: usize,
         task: Arc<dyn Task>,
-        cancel: &CancellationToken,
+        cancel: &CancelSignal,
     ) -> Result<(), Halt> {
         let policy = policy_of(run, position, task.as_ref());
         let input = match self.real_input(run, position).await {
@@ -148,12 +140,8 @@ impl Engine {
         );
         let now = clock::now();
         match ended {
-            Ended::Outcome(Outcome::Done(output)) if !fits(&output) => {
-                let reason = Reason::new("task.output_too_large", "the task's output is over 1 MiB");
-                run.fail_step(position, Failure::new(reason), now);
-            }
             Ended::Outcome(Outcome::Done(output)) => {
-                run.succeed_step(position, output, now);
+                conclude(run, position, output, now);
                 // A pure step's checkpoint rides with the next write: running it again would change nothing.
                 if task.effect() == Effect::Pure && !run.head.status.is_final() {
                     return Ok(());
@@ -174,10 +162,10 @@ impl Engine {
                 run.fail_step(position, Failure::new(reason), now);
             }
             Ended::Cancelled => run.fail_step(position, Failure::cancelled(), now),
+            Ended::Abandoned => run.fail_step(position, Failure::abandoned(), now),
             Ended::Parked => return Err(self.park(run).await),
             Ended::TimedOut
-                if task.effect() == Effect::Once
-                    && !self.recover(run, position, task.as_ref(), cancel).await? => {}
+                if task.effect() == Effect::Once && !self.recover(run, position, &task, cancel).await? => {}
             Ended::TimedOut => {
                 let detail = format!("no answer within {} s", policy.timeout.as_secs_f64());
                 let failure = Failure::timed_out(Reason::new("task.timed_out", detail));
@@ -229,6 +217,7 @@ impl Ended {
             Ended::TimedOut => "timed out",
             Ended::Cancelled => "cancelled",
             Ended::Panicked => "panicked",
+            Ended::Abandoned => "abandoned",
             Ended::Parked => "parked",
         }
     }
@@ -258,12 +247,6 @@ pub(super) fn backoff(policy: Policy, attempt: u32) -> Duration {
         .build()
         .last()
         .unwrap_or(policy.backoff)
-}
-
-/// A reason as it may be stored: PostgreSQL has no room for NUL.
-pub(super) fn clean(mut reason: Reason) -> Reason {
-    reason.detail = reason.detail.replace('\0', "\u{fffd}");
-    reason
 }
 
 fn refers_to_outputs(input: &Value) -> bool {

@@ -106,8 +106,8 @@ impl Engine {
     pub fn take(self: &Arc<Self>, run: Run) -> Watch {
         let engine = self.clone();
         let (cancel, watch) = self.live.open(run.id);
-        if run.head.cancel_requested {
-            cancel.cancel();
+        if let Some(how) = run.head.cancel {
+            cancel.tell(how);
         }
         self.drives.spawn(async move { engine.drive(run, cancel).await });
         watch

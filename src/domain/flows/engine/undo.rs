@@ -1,10 +1,10 @@
 //! Backward: taking a started step back, as durably as it was done.
 
-use tokio_util::sync::CancellationToken;
-
 use super::attempt::{Call, Ended};
-use super::step::{backoff, clean, policy_of};
+use super::bounds::clean;
+use super::step::{backoff, policy_of};
 use super::{Engine, Halt, MOST_TAKEOVERS};
+use crate::CancelSignal;
 use crate::clock;
 use crate::flows::outcome::{Outcome, Reason};
 use crate::flows::run::Run;
@@ -32,6 +32,10 @@ impl Engine {
         }
         let policy = policy_of(run, position, task.as_ref());
         run.start_undo(position, clock::now());
+        // It may be another than the step's, which was given up by force.
+        if task.pins_host() {
+            run.pin(&self.worker.host_id);
+        }
         self.save(run, None).await?;
 
         let input = self.real_input(run, position).await;
@@ -39,7 +43,7 @@ impl Engine {
         let ended = match input {
             Ok(input) => {
                 let call = Call::Undo(task, input, run.steps[position].output.clone());
-                self.attempt(run, position, call, policy, &CancellationToken::new()).await?
+                self.attempt(run, position, call, policy, &CancelSignal::new()).await?
             }
             Err(error) => {
                 Ended::Outcome(Outcome::Retry { reason: Reason::new(error.code, error.public), after: None })
@@ -65,7 +69,7 @@ impl Engine {
             Ended::Panicked => {
                 (Reason::new("task.panicked", "the undo crashed; the log has the cause"), None)
             }
-            Ended::Cancelled => {
+            Ended::Cancelled | Ended::Abandoned => {
                 (Reason::new("task.undo_dropped", "the undo was dropped before it ended"), None)
             }
         };

@@ -73,11 +73,29 @@ impl Engine {
     async fn listen(self: Arc<Self>) {
         loop {
             match self.store.signal().await {
-                Signal::Cancel(run) => {
-                    self.live.cancel(run);
+                Signal::Cancel(run, how) => {
+                    self.live.cancel(run, how);
                 }
                 Signal::Claimable => self.live.claimable.notify_one(),
+                Signal::Missed => self.catch_up().await,
             }
+        }
+    }
+
+    /// Looks for what was told while nobody heard it.
+    async fn catch_up(&self) {
+        self.live.claimable.notify_one();
+        loop {
+            match self.store.cancels(self.worker.id).await {
+                Ok(cancels) => {
+                    for (run, how) in cancels {
+                        self.live.cancel(run, how);
+                    }
+                    return;
+                }
+                Err(error) => log::warn!("cancels that were not heard could not be looked for: {error}"),
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Cause, Run, RunError, RunStatus};
+use super::{Cause, Next, Run, RunError, RunStatus};
 use crate::WorkerId;
 use crate::flows::definition::Route;
 use crate::flows::event::EventKind;
@@ -41,9 +41,22 @@ impl Run {
         self.changed = true;
     }
 
-    /// The store would not take what the step under way wrote.
+    /// Its machine is gone, and by force it no longer belongs to it: nobody can say what became of the step that was
+    /// under way there.
+    pub fn leave_host(&mut self, now: Timestamp) {
+        self.head.host_id = None;
+        self.changed = true;
+        if let Some(position) = self.steps.iter().rposition(|step| step.status == StepStatus::Running) {
+            self.fail_step(position, Failure::host_lost(), now);
+        }
+    }
+
+    /// The store would not take what the step under way wrote, or its undo.
     pub fn refuse(&mut self, now: Timestamp) {
         let reason = Reason::new("step.not_storable", "what this step wrote could not be stored");
+        if let Next::Undo(position) = self.next() {
+            return self.fail_undo(position, reason, None, now);
+        }
         if let Some(position) = self.steps.iter().rposition(|step| !step.status.is_over()) {
             return self.fail_step(position, Failure::new(reason), now);
         }
@@ -59,6 +72,12 @@ impl Run {
         let detail = format!("{step:?} was told to stop and does not yield; only ending its process ends it");
         self.head.error = Some(RunError { code: "task.does_not_yield".to_owned(), detail, step: Some(step) });
         self.touch(position);
+    }
+
+    /// It yielded after all.
+    pub fn absolve(&mut self) {
+        self.head.error = None;
+        self.changed = true;
     }
 
     /// An attempt begins; its position in the ledger. `undoable` says whether its task has an undo.
@@ -267,5 +286,15 @@ impl Failure {
     pub fn cancelled() -> Self {
         let reason = Reason::new("step.cancelled", "the run was cancelled while this step was under way");
         Self { cause: Cause::Cancel, ..Self::new(reason) }
+    }
+
+    pub fn abandoned() -> Self {
+        let detail = "it was told to stop, did not end, and was left behind by force";
+        Self { cause: Cause::Cancel, ..Self::unknown(Reason::new("step.abandoned", detail)) }
+    }
+
+    pub fn host_lost() -> Self {
+        let detail = "its machine is gone, and what it did there was given up by force";
+        Self { cause: Cause::Cancel, ..Self::unknown(Reason::new("step.host_lost", detail)) }
     }
 }

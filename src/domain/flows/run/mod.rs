@@ -25,7 +25,7 @@ use super::secret::Given;
 use super::step::{Step, StepStatus, UndoStatus};
 use super::store::{Checkpoint, Release};
 use crate::users::Caller;
-use crate::{RunId, WorkerId};
+use crate::{Cancel, RunId, WorkerId};
 
 /// The part of a run that changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,8 @@ pub struct Head {
     pub event_seq: i64,
     /// Claims from dead owners since a step last ended.
     pub takeovers: i32,
-    pub cancel_requested: bool,
+    /// How it was asked to end, if it was.
+    pub cancel: Option<Cancel>,
     /// 0 to 100, never going back; 100 means succeeded.
     pub percent: u8,
     pub started_at: Option<Timestamp>,
@@ -127,7 +128,7 @@ impl Run {
             version: 1,
             event_seq: 1,
             takeovers: 0,
-            cancel_requested: false,
+            cancel: None,
             percent: 0,
             started_at: None,
             finished_at: None,

@@ -1,5 +1,6 @@
 //! Runs in memory: for speed in tests, and to say what the port means without SQL.
 
+mod asks;
 mod events;
 mod state;
 
@@ -12,7 +13,7 @@ use flow_domain::flows::run::{Run, RunStatus};
 use flow_domain::flows::store::{
     Ack, Checkpoint, Created, FlowStore, NewRun, RunFilter, Signal, Standing, Worker,
 };
-use flow_domain::{Error, Result, RunId, WorkerId};
+use flow_domain::{Cancel, Error, Result, RunId, WorkerId};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use state::State;
@@ -82,10 +83,14 @@ impl FlowStore for MemoryFlowStore {
         }
     }
 
-    async fn request_cancel(&self, run: RunId) -> Result<Option<RunStatus>> {
-        let (status, signals) = self.state().request_cancel(run);
+    async fn request_cancel(&self, run: RunId, how: Cancel) -> Result<Option<RunStatus>> {
+        let (status, signals) = self.state().request_cancel(run, how);
         self.say(signals);
         Ok(status)
+    }
+
+    async fn cancels(&self, owner: WorkerId) -> Result<Vec<(RunId, Cancel)>> {
+        Ok(self.state().cancels(owner))
     }
 
     async fn reopen(&self, checkpoint: Checkpoint) -> Result<Ack> {

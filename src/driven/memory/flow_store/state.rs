@@ -8,14 +8,14 @@ use flow_domain::flows::run::{Run, RunStatus};
 use flow_domain::flows::store::{
     Ack, Checkpoint, Created, Idempotency, NewRun, Release, RunFilter, Signal, Standing, Worker,
 };
-use flow_domain::{RunId, UserId, WorkerId};
+use flow_domain::{Cancel, RunId, UserId, WorkerId};
 use jiff::Timestamp;
 
 pub(super) struct Stored {
     pub(super) run: Run,
     pub(super) events: Vec<Event>,
-    claimable_at: Option<Timestamp>,
-    ticket: u64,
+    pub(super) claimable_at: Option<Timestamp>,
+    pub(super) ticket: u64,
 }
 
 struct Known {
@@ -23,13 +23,32 @@ struct Known {
     renewed: Option<Instant>,
 }
 
+/// A process that has not renewed for this long is believed dead.
+const LOST_AFTER: Duration = Duration::from_secs(5);
+
+impl Stored {
+    /// For its key: it has neither an owner nor a time to be claimed.
+    pub(super) fn waits(&self) -> bool {
+        let head = &self.run.head;
+        head.owner.is_none()
+            && self.claimable_at.is_none()
+            && matches!(head.status, RunStatus::Queued | RunStatus::Undoing)
+    }
+}
+
+impl Known {
+    fn is_alive(&self, lost_after: Duration) -> bool {
+        self.renewed.is_some_and(|at| at.elapsed() <= lost_after)
+    }
+}
+
 #[derive(Default)]
 pub(super) struct State {
     pub(super) runs: BTreeMap<RunId, Stored>,
     workers: HashMap<WorkerId, Known>,
-    keys: HashMap<String, RunId>,
+    pub(super) keys: HashMap<String, RunId>,
     requests: HashMap<(UserId, String, String), (Idempotency, RunId)>,
-    tickets: u64,
+    pub(super) tickets: u64,
 }
 
 impl State {
@@ -64,13 +83,13 @@ impl State {
         if (head.owner, head.epoch, head.version) != (Some(new.owner), new.epoch, new.version) {
             return (Ack::Fenced, Vec::new());
         }
-        let cancel_requested = head.cancel_requested;
+        let cancel = head.cancel;
         write(stored, &new);
-        stored.run.head.cancel_requested = cancel_requested;
+        stored.run.head.cancel = cancel;
         if let Some(release) = new.release {
             stored.run.head.owner = None;
             stored.claimable_at = match release {
-                Release::At(_) if cancel_requested && new.head.status != RunStatus::Undoing => {
+                Release::At(_) if cancel.is_some() && new.head.status != RunStatus::Undoing => {
                     Some(Timestamp::now())
                 }
                 Release::At(at) => Some(at),
@@ -81,18 +100,15 @@ impl State {
             Some(key) => self.hand_over(&key, new.run),
             None => Vec::new(),
         };
-        (Ack::Stored { cancel_requested }, signals)
+        (Ack::Stored { cancel }, signals)
     }
 
-    fn hand_over(&mut self, key: &str, from: RunId) -> Vec<Signal> {
+    pub(super) fn hand_over(&mut self, key: &str, from: RunId) -> Vec<Signal> {
         if self.keys.get(key) != Some(&from) {
             return Vec::new();
         }
-        let waits = |stored: &&mut Stored| {
-            stored.run.concurrency_key.as_deref() == Some(key)
-                && stored.run.head.status == RunStatus::Queued
-                && !stored.run.head.cancel_requested
-        };
+        let waits =
+            |stored: &&mut Stored| stored.run.concurrency_key.as_deref() == Some(key) && stored.waits();
         match self.runs.values_mut().filter(waits).min_by_key(|stored| stored.ticket) {
             Some(heir) => {
                 heir.claimable_at = Some(Timestamp::now());
@@ -120,14 +136,18 @@ impl State {
     pub(super) fn claim(&mut self, worker: &Worker, limit: usize, abandoned: Option<Duration>) -> Vec<Run> {
         let now = Timestamp::now();
         let lost = |owner: &WorkerId| match (abandoned, self.workers.get(owner)) {
-            (Some(after), Some(known)) => known.renewed.is_none_or(|at| at.elapsed() > after),
+            (Some(after), Some(known)) => !known.is_alive(after),
             _ => false,
         };
         let able = |run: &Run| {
             let has = |task: &str| worker.tasks.iter().any(|known| known == task);
             run.definition.tasks.iter().all(|step| has(step.task_name()))
                 && run.definition.runs_on.as_ref().is_none_or(|label| worker.labels.contains(label))
-                && run.head.host_id.as_ref().is_none_or(|host| *host == worker.host_id)
+                && run.head.host_id.as_ref().is_none_or(|host| {
+                    *host == worker.host_id
+                        || run.head.cancel == Some(Cancel::Forced)
+                            && abandoned.is_some_and(|after| !self.is_alive(host, after))
+                })
         };
         let found: Vec<(RunId, i32)> = self
             .runs
@@ -140,6 +160,11 @@ impl State {
             .take(limit)
             .collect();
         found.into_iter().filter_map(|(id, takeover)| self.take(id, takeover, worker.id, now)).collect()
+    }
+
+    /// Whether a process of this machine is.
+    fn is_alive(&self, host_id: &str, lost_after: Duration) -> bool {
+        self.workers.values().any(|known| known.worker.host_id == host_id && known.is_alive(lost_after))
     }
 
     fn take(&mut self, id: RunId, takeover: i32, owner: WorkerId, now: Timestamp) -> Option<Run> {
@@ -161,56 +186,6 @@ impl State {
     pub(super) fn next_due(&self) -> Option<Duration> {
         let due = self.runs.values().filter_map(|stored| stored.claimable_at).min()?;
         Some(Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default())
-    }
-
-    pub(super) fn request_cancel(&mut self, run: RunId) -> (Option<RunStatus>, Vec<Signal>) {
-        let Some(stored) = self.runs.get_mut(&run) else { return (None, Vec::new()) };
-        let status = stored.run.head.status;
-        if status.is_final() {
-            return (Some(status), Vec::new());
-        }
-        stored.run.head.cancel_requested = true;
-        if status == RunStatus::Queued && stored.run.head.owner.is_none() && stored.run.parent.is_none() {
-            stored.run.cancel(flow_domain::clock::now());
-            stored.claimable_at = None;
-            let key = stored.run.concurrency_key.clone();
-            let signals = key.map(|key| self.hand_over(&key, run)).unwrap_or_default();
-            return (Some(RunStatus::Cancelled), signals);
-        }
-        let signal = match stored.run.head.owner {
-            Some(_) => Signal::Cancel(run),
-            None if status == RunStatus::Undoing => return (Some(status), Vec::new()),
-            None => {
-                stored.claimable_at = Some(Timestamp::now());
-                Signal::Claimable
-            }
-        };
-        (Some(status), vec![signal])
-    }
-
-    pub(super) fn reopen(&mut self, new: Checkpoint) -> (Ack, Vec<Signal>) {
-        if !self.may_supersede(new.run, new.version) {
-            return (Ack::Fenced, Vec::new());
-        }
-        let Some(stored) = self.runs.get_mut(&new.run) else { return (Ack::Fenced, Vec::new()) };
-        write(stored, &new);
-        stored.claimable_at = Some(Timestamp::now());
-        stored.run.head.cancel_requested = false;
-        (Ack::Stored { cancel_requested: false }, vec![Signal::Claimable])
-    }
-
-    pub(super) fn may_supersede(&self, old: RunId, version: i64) -> bool {
-        self.runs.get(&old).is_some_and(|stored| {
-            let head = &stored.run.head;
-            head.version == version && head.finished_at.is_some() && head.superseded_by.is_none()
-        })
-    }
-
-    pub(super) fn mark_superseded(&mut self, old: RunId, by: RunId) {
-        if let Some(stored) = self.runs.get_mut(&old) {
-            stored.run.head.superseded_by = Some(by);
-            stored.run.head.version += 1;
-        }
     }
 
     pub(super) fn run(&self, id: RunId) -> Option<Run> {
@@ -254,13 +229,16 @@ impl State {
         let ahead = self.runs.values().filter(|other| {
             other.run.concurrency_key.is_some()
                 && other.run.concurrency_key == run.concurrency_key
-                && other.run.head.status == RunStatus::Queued
+                && other.waits()
                 && other.ticket < stored.ticket
         });
         let able = self.workers.values().filter(|known| {
-            known.renewed.is_some_and(|at| at.elapsed() < Duration::from_secs(5))
+            known.is_alive(LOST_AFTER)
                 && run.definition.runs_on.as_ref().is_none_or(|label| known.worker.labels.contains(label))
-                && run.head.host_id.as_ref().is_none_or(|host| *host == known.worker.host_id)
+                && run.head.host_id.as_ref().is_none_or(|host| {
+                    *host == known.worker.host_id
+                        || run.head.cancel == Some(Cancel::Forced) && !self.is_alive(host, LOST_AFTER)
+                })
         });
         Standing {
             host: owner.map(|known| known.worker.host.clone()),
@@ -274,7 +252,7 @@ impl State {
     }
 }
 
-fn write(stored: &mut Stored, new: &Checkpoint) {
+pub(super) fn write(stored: &mut Stored, new: &Checkpoint) {
     stored.run.head = new.head.clone();
     for step in &new.steps {
         match stored.run.steps.iter_mut().find(|known| known.seq == step.seq) {

@@ -1,17 +1,16 @@
-//! Leases, claims and cancels: who may drive a run.
+//! Leases and claims: who may drive a run.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use flow_domain::flows::run::{Run, RunStatus};
+use flow_domain::flows::run::Run;
 use flow_domain::flows::step::Step;
-use flow_domain::flows::store::{Ack, Checkpoint, Worker};
-use flow_domain::{Error, Result, RunId, WorkerId};
+use flow_domain::flows::store::Worker;
+use flow_domain::{Result, WorkerId};
 
 use super::rows::{self, run_columns};
 use super::{PgFlowStore, reads};
-use crate::driven::postgres::error;
-use crate::driven::postgres::pool::{PgPool, column, execute, query};
+use crate::driven::postgres::pool::{PgPool, column, query};
 
 pub(super) async fn renew(pool: &PgPool, worker: &Worker) -> Result<()> {
     pool.execute(
@@ -42,11 +41,14 @@ pub(super) async fn claim(
     let claimed = query(
         &client,
         concat!(
-            "with due as (
+            "with alive as (
+                select w.host_id from worker w where w.heartbeat_at >= now() - make_interval(secs => $5::float8)
+            ), due as (
                 select r.id from flow_run r join flow_version v on v.hash = r.flow_version
                 where r.claimable_at <= now() and v.tasks <@ $2::text[]
                   and (v.runs_on is null or v.runs_on = any($3::text[]))
-                  and (r.host is null or r.host = $6::text)
+                  and (r.host is null or r.host = $6::text or r.cancel_forced and $5::float8 is not null
+                       and r.host not in (select a.host_id from alive a))
                 order by r.claimable_at limit $4::bigint for update of r skip locked
             ), left_behind as (
                 select r.id from flow_run r join flow_version v on v.hash = r.flow_version
@@ -54,7 +56,8 @@ pub(super) async fn claim(
                                   where $5::float8 is not null
                                     and w.heartbeat_at < now() - make_interval(secs => $5::float8))
                   and v.tasks <@ $2::text[] and (v.runs_on is null or v.runs_on = any($3::text[]))
-                  and (r.host is null or r.host = $6::text)
+                  and (r.host is null or r.host = $6::text or r.cancel_forced and $5::float8 is not null
+                       and r.host not in (select a.host_id from alive a))
                 order by r.id limit $4::bigint for update of r skip locked
             ), taken as (
                 select id, 0 as takeover from due union all select id, 1 from left_behind
@@ -116,82 +119,4 @@ pub(super) async fn next_due(pool: &PgPool) -> Result<Option<Duration>> {
         .await?;
     let due = row.map(|row| column::<Option<f64>>(&row, "due")).transpose()?.flatten();
     Ok(due.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e6))))
-}
-
-pub(super) async fn request_cancel(pool: &PgPool, run: RunId) -> Result<Option<RunStatus>> {
-    let client = pool.client().await?;
-    let rows = query(
-        &client,
-        "with asked as (
-            update flow_run r
-            set cancel_requested = true, version = r.version + q.ends::int, event_seq = r.event_seq + q.ends::int,
-                status = case when q.ends then 'cancelled' else r.status end,
-                cause = case when q.ends then 'cancel' else r.cause end,
-                finished_at = case when q.ends then now() end,
-                cursor = case when not q.ends then r.cursor end,
-                claimable_at = case when q.ends then null
-                                    -- While undoing, its pause is part of the undo.
-                                    when r.owner is null and r.status <> 'undoing' then now()
-                                    else r.claimable_at end
-            -- What nobody has begun ends at once: perhaps nobody could ever take it.
-            from (select id, status = 'queued' and owner is null and parent_id is null as ends
-                  from flow_run where id = $1::uuid for update) q
-            where r.id = q.id and r.finished_at is null
-            returning r.status, r.owner, r.concurrency_key, q.ends
-        ), told as (
-            select case when ends then (select count(*) from flow_hand_over(concurrency_key, $1::uuid))
-                        when owner is null then (select count(*) from pg_notify('flow_signal', 'claimable'))
-                        else (select count(*) from pg_notify('flow_signal', 'cancel ' || $1::text)) end as told
-            from asked
-        )
-        select status, (select sum(told.told) from told) as told from asked
-        union all
-        select status, 0 from flow_run where id = $1::uuid and finished_at is not null",
-        &[&run.0],
-    )
-    .await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let status: String = column(row, "status")?;
-    RunStatus::parse(&status)
-        .map(Some)
-        .ok_or_else(|| Error::internal(format!("unknown run status {status:?}")))
-}
-
-/// An ended run goes back to work: nobody owns it, anybody may take it.
-pub(super) async fn reopen(pool: &PgPool, checkpoint: Checkpoint) -> Result<Ack> {
-    let mut client = pool.client().await?;
-    let transaction = client.transaction().await.map_err(error::from)?;
-    let head = &checkpoint.head;
-    let moved = execute(
-        &transaction,
-        "update flow_run
-         set status = $3::text, version = version + 1, event_seq = $4::bigint, finished_at = null, cursor = null,
-             claimable_at = now(), takeovers = 0, cancel_requested = false
-         where id = $1::uuid and version = $2::bigint and finished_at is not null and superseded_by is null",
-        &[&checkpoint.run.0, &checkpoint.version, &head.status.as_str(), &head.event_seq],
-    )
-    .await?;
-    if moved == 0 {
-        return Ok(Ack::Fenced);
-    }
-    for step in &checkpoint.steps {
-        execute(
-            &transaction,
-            "update step set undo_status = $3::text, undo_attempt = $4::int where run_id = $1::uuid and seq = $2::int",
-            &[&checkpoint.run.0, &step.seq, &step.undo.as_str(), &(step.undo_attempt as i32)],
-        )
-        .await?;
-    }
-    for event in &checkpoint.events {
-        execute(
-            &transaction,
-            "insert into event (run_id, number, kind, at, data)
-             values ($1::uuid, $2::bigint, $3::text, $4::timestamptz, $5::json)",
-            &[&checkpoint.run.0, &event.number, &event.kind.as_str(), &event.at, &event.data],
-        )
-        .await?;
-    }
-    execute(&transaction, "select pg_notify('flow_signal', 'claimable')", &[]).await?;
-    transaction.commit().await.map_err(error::from)?;
-    Ok(Ack::Stored { cancel_requested: false })
 }

@@ -153,7 +153,7 @@ async fn reserve(transaction: &Transaction<'_>, key: &Idempotency, run: RunId) -
 
 /// Whether the run holds its key now. The row stays locked until the run is stored, so that a holder that ends at
 /// this moment finds the run among those that wait.
-async fn hold(transaction: &Transaction<'_>, key: &str, run: RunId) -> Result<bool> {
+pub(super) async fn hold(transaction: &Transaction<'_>, key: &str, run: RunId) -> Result<bool> {
     let holder = query_opt(
         transaction,
         "insert into concurrency_key (key, run_id) values ($1::text, $2::uuid)

@@ -3,6 +3,7 @@
 //! Checkpoints and plain inserts go through one `writer` on a connection of its own; claims, reads and the rest go
 //! through the pool; `signals` listens on a third connection. So a busy pool never delays a checkpoint or a lease.
 
+mod asks;
 mod claims;
 mod inserts;
 mod reads;
@@ -21,7 +22,7 @@ use flow_domain::flows::run::{Run, RunStatus};
 use flow_domain::flows::store::{
     Ack, Checkpoint, Created, FlowStore, NewRun, RunFilter, Signal, Standing, Worker,
 };
-use flow_domain::{Result, RunId, WorkerId};
+use flow_domain::{Cancel, Result, RunId, WorkerId};
 use tokio_postgres::Config;
 
 use super::pool::{PgPool, column};
@@ -117,12 +118,16 @@ impl FlowStore for PgFlowStore {
         self.signals.next().await
     }
 
-    async fn request_cancel(&self, run: RunId) -> Result<Option<RunStatus>> {
-        claims::request_cancel(&self.pool, run).await
+    async fn request_cancel(&self, run: RunId, how: Cancel) -> Result<Option<RunStatus>> {
+        asks::request_cancel(&self.pool, run, how).await
+    }
+
+    async fn cancels(&self, owner: WorkerId) -> Result<Vec<(RunId, Cancel)>> {
+        asks::cancels(&self.pool, owner).await
     }
 
     async fn reopen(&self, checkpoint: Checkpoint) -> Result<Ack> {
-        claims::reopen(&self.pool, checkpoint).await
+        asks::reopen(&self.pool, checkpoint).await
     }
 
     async fn supersede(&self, old: RunId, old_version: i64, new: NewRun) -> Result<Created> {

@@ -155,14 +155,18 @@ pub(super) async fn standing(pool: &PgPool, run: &Run) -> Result<Standing> {
                          when w.id is not null then 'infinity' end as heartbeat_age_s,
                     k.run_id as key_holder,
                     (select count(*) from flow_run q
-                     where q.concurrency_key = r.concurrency_key and q.status = 'queued' and q.ticket < r.ticket) as ahead,
+                     where q.concurrency_key = r.concurrency_key and q.status in ('queued', 'undoing')
+                       and q.owner is null and q.claimable_at is null and q.ticket < r.ticket) as ahead,
                     (select e.data ->> 'message' from event e
                      where e.run_id = r.id and e.kind = 'progress' and e.step = $2::text
                      order by e.number desc limit 1) as doing,
                     (select count(*) from worker a
                      where a.heartbeat_at > now() - interval '5 seconds' and v.tasks <@ a.tasks
                        and (v.runs_on is null or v.runs_on = any(a.labels))
-                       and (r.host is null or r.host = a.host_id)) as able
+                       and (r.host is null or r.host = a.host_id
+                            or r.cancel_forced and not exists (
+                                select from worker o where o.host_id = r.host
+                                  and o.heartbeat_at > now() - interval '5 seconds'))) as able
              from flow_run r
              join flow_version v on v.hash = r.flow_version
              left join worker w on w.id = r.owner

@@ -7,7 +7,7 @@ use flow_domain::flows::outcome::Reason;
 use flow_domain::flows::run::{Cause, Head, Run, RunError, RunStatus};
 use flow_domain::flows::step::{Step, StepStatus, UndoStatus};
 use flow_domain::users::{Caller, Role};
-use flow_domain::{Error, Result, RunId, UserId, WorkerId};
+use flow_domain::{Cancel, Error, Result, RunId, UserId, WorkerId};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
@@ -18,7 +18,7 @@ use crate::driven::postgres::pool::column;
 macro_rules! run_columns {
     () => {
         "r.id, r.owner, r.epoch, r.version, r.event_seq, r.takeovers, r.cursor, r.percent, r.cancel_requested, \
-         r.status, r.started_at, r.finished_at, r.wake_at, r.cause, r.error, r.superseded_by, r.host, r.created_at, r.flow, \
+         r.cancel_forced, r.status, r.started_at, r.finished_at, r.wake_at, r.cause, r.error, r.superseded_by, r.host, r.created_at, r.flow, \
          r.flow_version, r.caller_id, r.caller_role, r.parent_id, r.concurrency_key, r.input"
     };
 }
@@ -40,7 +40,7 @@ pub(super) fn run(row: &Row, definition: Arc<Definition>, steps: Vec<Step>) -> R
         version: column(row, "version")?,
         event_seq: column(row, "event_seq")?,
         takeovers: column(row, "takeovers")?,
-        cancel_requested: column(row, "cancel_requested")?,
+        cancel: cancel(row)?,
         percent: column::<i16>(row, "percent")? as u8,
         started_at: column(row, "started_at")?,
         finished_at: column(row, "finished_at")?,
@@ -64,6 +64,15 @@ pub(super) fn run(row: &Row, definition: Arc<Definition>, steps: Vec<Step>) -> R
         head,
         steps,
     ))
+}
+
+/// Of any row with the two columns.
+pub(super) fn cancel(row: &Row) -> Result<Option<Cancel>> {
+    Ok(match (column(row, "cancel_requested")?, column(row, "cancel_forced")?) {
+        (_, true) => Some(Cancel::Forced),
+        (true, false) => Some(Cancel::Orderly),
+        (false, false) => None,
+    })
 }
 
 pub(super) fn step(row: &Row) -> Result<Step> {

@@ -1,7 +1,7 @@
 //! What other processes tell about runs.
 
-use flow_domain::RunId;
 use flow_domain::flows::store::Signal;
+use flow_domain::{Cancel, RunId};
 use tokio::sync::{Mutex, mpsc};
 use tokio_postgres::Config;
 
@@ -13,7 +13,7 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn start(config: Config) -> Self {
-        Self { heard: Mutex::new(listen(config, "listen flow_signal", 1024, Signal::Claimable, read)) }
+        Self { heard: Mutex::new(listen(config, "listen flow_signal", 1024, Signal::Missed, read)) }
     }
 
     pub(super) async fn next(&self) -> Signal {
@@ -27,7 +27,18 @@ impl Signals {
 fn read(payload: &str) -> Option<Signal> {
     match payload.split_once(' ') {
         None if payload == "claimable" => Some(Signal::Claimable),
-        Some(("cancel", run)) => RunId::parse(run).map(Signal::Cancel),
-        _ => None,
+        Some((how, run)) => {
+            let how = [Cancel::Orderly, Cancel::Forced].into_iter().find(|known| word(*known) == how)?;
+            RunId::parse(run).map(|run| Signal::Cancel(run, how))
+        }
+        None => None,
+    }
+}
+
+/// How a notification names it.
+pub(super) fn word(how: Cancel) -> &'static str {
+    match how {
+        Cancel::Orderly => "cancel",
+        Cancel::Forced => "force",
     }
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::harness::TestDb;
 
+mod asking;
 mod ownership;
 mod watching;
 
@@ -39,7 +40,10 @@ async fn suite(store: &dyn FlowStore) {
     ownership::a_process_takes_only_what_it_can_do(store).await;
     ownership::a_pinned_run_is_taken_by_its_machine_alone(store).await;
     ownership::a_retry_takes_over_the_steps_of_its_old_run_once(store).await;
-    ownership::a_cancel_is_told_with_the_next_checkpoint(store).await;
+    asking::a_cancel_is_told_with_the_next_checkpoint(store).await;
+    asking::force_gives_away_what_a_dead_machine_holds(store).await;
+    asking::undo_by_hand_waits_in_order_for_its_key(store).await;
+    asking::a_cancelled_retry_waits_for_its_key(store).await;
     ownership::a_key_is_held_by_one_run_and_handed_on_in_order(store).await;
     an_idempotency_key_gives_the_same_run(store).await;
     an_ended_run_can_be_reopened_once(store).await;
@@ -105,7 +109,7 @@ fn step(run: &mut Run, output: Value) {
     run.succeed_step(position, output, now());
 }
 
-const STORED: Ack = Ack::Stored { cancel_requested: false };
+const STORED: Ack = Ack::Stored { cancel: None };
 
 async fn a_run_comes_back_as_it_was_stored(store: &dyn FlowStore) {
     let owner = WorkerId::new();

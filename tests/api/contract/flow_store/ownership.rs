@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use flow_domain::flows::outcome::Reason;
-use flow_domain::flows::run::{Failure, Run, RunStatus};
+use flow_domain::flows::run::{Failure, Run};
 use flow_domain::flows::store::{Ack, Created, FlowStore, NewRun, Release, Worker};
-use flow_domain::{RunId, WorkerId};
+use flow_domain::{Cancel, RunId, WorkerId};
 use serde_json::json;
 
 use super::{STORED, definition, now, read, run, run_of, saved, step, stored, worker};
@@ -20,10 +20,10 @@ pub async fn a_released_run_is_claimed_when_its_time_has_come(store: &dyn FlowSt
     assert!(claimed.iter().all(|claimed| claimed.id != run.id), "its time has not come");
     assert!(store.next_due().await.unwrap().is_some());
 
-    store.request_cancel(run.id).await.unwrap();
+    store.request_cancel(run.id, Cancel::Orderly).await.unwrap();
     let claimed = store.claim(&heir, 100, None).await.unwrap();
     let claimed = claimed.iter().find(|claimed| claimed.id == run.id).expect("a cancel makes it due");
-    assert!(claimed.head.cancel_requested);
+    assert!(claimed.head.cancel.is_some());
     assert_eq!((claimed.head.owner, claimed.head.epoch), (Some(heir.id), 2));
     assert_eq!(claimed.steps, run.steps);
 }
@@ -102,18 +102,6 @@ pub async fn a_retry_takes_over_the_steps_of_its_old_run_once(store: &dyn FlowSt
     let (events, done) = store.events(new.id, 0, 100).await.unwrap();
     let numbers: Vec<i64> = events.iter().map(|event| event.number).collect();
     assert_eq!((numbers, done), ((1..=new.head.event_seq).collect(), true));
-}
-
-pub async fn a_cancel_is_told_with_the_next_checkpoint(store: &dyn FlowStore) {
-    let owner = WorkerId::new();
-    let mut run = stored(store, run(), owner).await;
-    assert_eq!(store.request_cancel(run.id).await.unwrap(), Some(RunStatus::Running));
-    step(&mut run, json!(1));
-    assert_eq!(saved(store, &mut run, owner, None).await, Ack::Stored { cancel_requested: true });
-    run.cancel(now());
-    saved(store, &mut run, owner, Some(Release::Final)).await;
-    assert_eq!(store.request_cancel(run.id).await.unwrap(), Some(RunStatus::Cancelled));
-    assert_eq!(store.request_cancel(RunId::new()).await.unwrap(), None);
 }
 
 pub async fn a_key_is_held_by_one_run_and_handed_on_in_order(store: &dyn FlowStore) {

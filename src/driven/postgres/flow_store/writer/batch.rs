@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use flow_domain::flows::store::Ack;
-use flow_domain::{Error, RunId};
+use flow_domain::{Cancel, Error, RunId};
 use futures_util::future::try_join_all;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, Statement};
@@ -13,6 +13,7 @@ use super::Write;
 use super::columns::Arrays;
 use super::statement::Shape;
 use crate::driven::postgres::error;
+use crate::driven::postgres::flow_store::rows;
 
 pub(super) struct Connection {
     client: Client,
@@ -32,8 +33,8 @@ pub(super) enum Failed {
     Data(Error),
 }
 
-/// Runs whose write was stored, and whether each was asked to cancel.
-pub(super) type Stored = HashMap<RunId, bool>;
+/// Runs whose write was stored, and the cancel that each was asked for.
+pub(super) type Stored = HashMap<RunId, Option<Cancel>>;
 
 /// With a few rows in its tables the planner would join a batch to them by scanning, and keep that plan when they have
 /// grown. Whatever the connection runs is a look-up by key.
@@ -93,22 +94,25 @@ impl Connection {
         let shape = arrays.shape();
         let statement = &self.statements[shape as usize];
         let rows = self.client.query(statement, &arrays.parameters(shape)).await.map_err(failed)?;
-        Ok(rows.iter().map(|row| (RunId(row.get(0)), row.get(1))).collect())
+        rows.iter().map(|row| Ok((RunId(row.get("id")), rows::cancel(row).map_err(Failed::Data)?))).collect()
     }
 
     /// After a lost answer: which of these were stored after all? Those are answered; the rest is returned. An error
     /// gives the whole group back.
     pub(super) async fn settle_lost(&self, group: Vec<Write>) -> Result<Vec<Write>, Vec<Write>> {
         let ids: Vec<Uuid> = group.iter().map(|write| write.run().0).collect();
-        let sql =
-            "select id, owner, epoch, version, cancel_requested from flow_run where id = any($1::uuid[])";
+        let sql = "select id, epoch, version, cancel_requested, cancel_forced from flow_run where id = any($1::uuid[])";
         let Ok(rows) = self.client.query(sql, &[&ids]).await else { return Err(group) };
-        let found: HashMap<Uuid, (i64, i64, bool)> =
-            rows.iter().map(|row| (row.get(0), (row.get(2), row.get(3), row.get(4)))).collect();
+        let found: HashMap<Uuid, (i64, i64, Option<Cancel>)> = rows
+            .iter()
+            .map(|row| {
+                (row.get("id"), (row.get("epoch"), row.get("version"), rows::cancel(row).unwrap_or_default()))
+            })
+            .collect();
         let mut left = Vec::new();
         for write in group {
             let stored = match (found.get(&write.run().0), &write) {
-                (Some(_), Write::Create { .. }) => Some(false),
+                (Some(_), Write::Create { .. }) => Some(None),
                 // Moved on by one under my epoch: it was mine that moved it.
                 (Some((epoch, version, cancel)), Write::Checkpoint { checkpoint, .. }) => {
                     (*epoch == checkpoint.epoch && *version == checkpoint.version + 1).then_some(*cancel)
@@ -156,7 +160,7 @@ impl Write {
             Write::Create { done, .. } => drop(done.send(Ok(()))),
             Write::Checkpoint { checkpoint, done } => {
                 let ack = match stored.get(&checkpoint.run) {
-                    Some(cancel_requested) => Ack::Stored { cancel_requested: *cancel_requested },
+                    Some(cancel) => Ack::Stored { cancel: *cancel },
                     None => Ack::Fenced,
                 };
                 drop(done.send(Ok(ack)));

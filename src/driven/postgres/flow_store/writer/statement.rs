@@ -80,7 +80,7 @@ macro_rules! moved {
            -- tables' sizes were when it was planned, and the bounds say which partitions are meant before any is
            -- opened.
            and r.id = any($1::uuid[]) and r.id between $37::uuid and $38::uuid
-         returning r.id, r.cancel_requested"
+         returning r.id, r.cancel_requested, r.cancel_forced"
     };
 }
 
@@ -108,7 +108,7 @@ const STEPS: &str = concat!(
     "), stepped as (",
     stepped!(),
     ")
-     select id, cancel_requested from moved"
+     select id, cancel_requested, cancel_forced from moved"
 );
 
 const RUNS_AND_STEPS: &str = concat!(
@@ -119,7 +119,7 @@ const RUNS_AND_STEPS: &str = concat!(
     "), stepped as (",
     stepped!(),
     ")
-     select id, cancel_requested from moved"
+     select id, cancel_requested, cancel_forced from moved"
 );
 
 const ANY: &str = concat!(
@@ -136,7 +136,7 @@ const ANY: &str = concat!(
             as e(run_id, number, kind, at, step, attempt, data)
         where e.run_id in (select m.id from moved m)
      )
-     select id, cancel_requested from moved"
+     select id, cancel_requested, cancel_forced from moved"
 );
 
 const ONE_RUN: &str = concat!(
@@ -155,7 +155,7 @@ const ONE_STEP: &str = concat!(
             claimable_at = case when $15::timestamptz is not null and r.cancel_requested and $10::text <> 'undoing'
                                 then now() else $15::timestamptz end
         where r.id = $1::uuid and r.owner = $2::uuid and r.epoch = $3::bigint and r.version = $4::bigint
-        returning r.id, r.cancel_requested
+        returning r.id, r.cancel_requested, r.cancel_forced
      ), stepped as (
         insert into step (", step_columns!(), ")
         select $17::uuid, $18::int, $19::int, $20::int, $21::text, $22::text, $23::bool, $24::int, $25::bigint,
@@ -163,5 +163,5 @@ const ONE_STEP: &str = concat!(
                $32::text::json, $33::text::json, $34::text::json, $35::text::json, $36::text::json
         from moved
      )
-     select id, cancel_requested from moved"
+     select id, cancel_requested, cancel_forced from moved"
 );
