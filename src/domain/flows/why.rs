@@ -59,20 +59,18 @@ pub fn explain(run: &Run, standing: &Standing, role: Role, now: Timestamp) -> Wh
 
 fn blocked_by(run: &Run, standing: &Standing) -> Option<BlockedBy> {
     let lost = standing.heartbeat_age_s.filter(|age| run.head.owner.is_some() && *age > LOST_AFTER_S);
-    let waits_for_owner = (run.head.owner.is_none() || lost.is_some()) && !run.head.status.is_final();
-    let waits_for_key = waits_for_owner && standing.key_holder.is_some();
+    let let_go = run.head.owner.is_none() && !run.head.status.is_final();
+    let nobody_able = standing.able_workers == 0;
     match run.head.status {
-        RunStatus::Queued | RunStatus::Undoing if waits_for_key => Some(BlockedBy::ConcurrencyKey {
-            key: run.concurrency_key.clone().unwrap_or_default(),
-            run: standing.key_holder,
-            ahead: standing.key_queue,
-        }),
-        _ if waits_for_owner && standing.able_workers == 0 && run.head.host_id.is_some() => {
-            Some(BlockedBy::Host)
+        RunStatus::Queued | RunStatus::Undoing if let_go && standing.key_holder.is_some() => {
+            Some(BlockedBy::ConcurrencyKey {
+                key: run.concurrency_key.clone().unwrap_or_default(),
+                run: standing.key_holder,
+                ahead: standing.key_queue,
+            })
         }
-        _ if waits_for_owner && standing.able_workers == 0 => {
-            Some(BlockedBy::NoWorker { runs_on: run.definition.runs_on.clone() })
-        }
+        _ if (let_go || lost.is_some()) && nobody_able && run.head.host_id.is_some() => Some(BlockedBy::Host),
+        _ if let_go && nobody_able => Some(BlockedBy::NoWorker { runs_on: run.definition.runs_on.clone() }),
         _ => {
             lost.map(|age| BlockedBy::LostOwner { heartbeat_age_s: Some(age).filter(|age| age.is_finite()) })
         }

@@ -1,6 +1,7 @@
-//! A store that counts checkpoints and what they carry.
+//! A store that counts checkpoints and what they carry, and says no when it is told to.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use flow_domain::flows::run::{Run, RunStatus};
 use flow_domain::flows::store::{
     Ack, Checkpoint, Created, FlowStore, NewRun, RunFilter, Signal, Standing, Worker,
 };
-use flow_domain::{Cancel, Result, RunId, WorkerId};
+use flow_domain::{Cancel, Error, Result, RunId, WorkerId};
 use flow_manager::driven::memory::MemoryFlowStore;
 
 #[derive(Default)]
@@ -17,6 +18,14 @@ pub struct CountingStore {
     inner: MemoryFlowStore,
     /// The step names of each checkpoint.
     pub written: Mutex<Vec<Vec<String>>>,
+    /// So many checkpoints will be refused.
+    pub refusals: AtomicUsize,
+    /// So many reads of a run will fail.
+    pub unreadable: AtomicUsize,
+}
+
+fn one_less(count: &AtomicUsize) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 #[async_trait]
@@ -26,6 +35,9 @@ impl FlowStore for CountingStore {
     }
 
     async fn checkpoint(&self, checkpoint: Checkpoint) -> Result<Ack> {
+        if one_less(&self.refusals) {
+            return Err(Error::internal("this row cannot be stored"));
+        }
         let names = checkpoint.steps.iter().map(|step| step.name.clone()).collect();
         self.written.lock().unwrap().push(names);
         self.inner.checkpoint(checkpoint).await
@@ -68,7 +80,10 @@ impl FlowStore for CountingStore {
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>> {
-        self.inner.run(id).await
+        match one_less(&self.unreadable) {
+            true => Err(Error::unavailable("database.unavailable", "The database is away.")),
+            false => self.inner.run(id).await,
+        }
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {

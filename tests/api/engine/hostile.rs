@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use flow_domain::Cancel;
-use flow_domain::flows::{EventKind, FlowStore, Outcome, Policy, RunStatus};
+use flow_domain::flows::{Effect, EventKind, FlowStore, Outcome, Policy, Reason, RunStatus};
 use serde_json::{Value, json};
 
 use super::{Notes, Process, Script, code, count, eager, flow, over_both};
@@ -18,6 +18,8 @@ over_both!(
     a_task_that_ignores_its_stop_signal_is_dropped_after_its_grace,
     text_that_cannot_be_stored_harms_nobody,
     an_undo_that_panics_is_tried_again,
+    a_task_that_panics_when_asked_what_became_of_it_does_not_know,
+    what_went_wrong_is_cut_to_size,
 );
 
 async fn a_panic_is_a_failed_step(store: Arc<dyn FlowStore>) {
@@ -117,4 +119,28 @@ async fn an_undo_that_panics_is_tried_again(store: Arc<dyn FlowStore>) {
     let process = Process::start(store, &[first.clone(), broken]).await;
     let run = process.run(flow(&["first", "broken"])).await;
     assert_eq!((run.head.status, count(&first.undos)), (RunStatus::Undone, 2));
+}
+
+async fn a_task_that_panics_when_asked_what_became_of_it_does_not_know(store: Arc<dyn FlowStore>) {
+    let policy = Policy { timeout: Duration::from_millis(50), ..eager(1) };
+    let slow = Script::new("slow")
+        .effect(Effect::Once)
+        .policy(policy)
+        .runs(|_, _| std::future::pending())
+        .recovers(|| panic!("as it was told to"));
+    let process = Process::start(store, &[slow.made()]).await;
+    let run = process.run(flow(&["slow"])).await;
+    assert_eq!((run.head.status, code(&run)), (RunStatus::Failed, "step.unknown"));
+}
+
+async fn what_went_wrong_is_cut_to_size(store: Arc<dyn FlowStore>) {
+    let wordy = Script::new("wordy")
+        .runs(|_, _| async { Outcome::Fail(Reason::new("x".repeat(1 << 20), "\u{e9}".repeat(10 << 20))) });
+    let process = Process::start(store, &[wordy.made()]).await;
+    let run = process.run(flow(&["wordy"])).await;
+    let error = run.head.error.as_ref().unwrap();
+    assert_eq!(
+        (run.head.status, error.code.len(), error.detail.len()),
+        (RunStatus::Failed, 4 << 10, 16 << 10)
+    );
 }

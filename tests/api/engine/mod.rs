@@ -3,6 +3,8 @@
 mod attempts;
 mod cancels;
 mod counting;
+mod deaf;
+mod force;
 mod hostile;
 mod script;
 mod secrets;

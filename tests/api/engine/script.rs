@@ -17,6 +17,7 @@ pub struct Script {
     effect: Effect,
     policy: Policy,
     undoable: bool,
+    pinned: bool,
     run: Act,
     undo: Act,
     recover: Box<dyn Fn() -> Recovery + Send + Sync>,
@@ -33,6 +34,7 @@ impl Script {
             effect: Effect::Idempotent,
             policy: Policy::default(),
             undoable: false,
+            pinned: false,
             run: Box::new(|_, input| Box::pin(async { Outcome::Done(input) })),
             undo: Box::new(|_, _| Box::pin(async { Outcome::Done(Value::Null) })),
             recover: Box::new(|| Recovery::Unknown),
@@ -76,6 +78,11 @@ impl Script {
             undos.add(format!("undo {}", context.step));
             async { Outcome::Done(Value::Null) }
         })
+    }
+
+    /// Its work lives on the machine where it runs.
+    pub fn pinned(self) -> Self {
+        Self { pinned: true, ..self }
     }
 
     pub fn recovers(self, answer: impl Fn() -> Recovery + Send + Sync + 'static) -> Self {
@@ -140,7 +147,7 @@ impl Task for Script {
     }
 
     fn pins_host(&self) -> bool {
-        false
+        self.pinned
     }
 
     async fn run(&self, ctx: &Context, input: Value) -> Outcome {

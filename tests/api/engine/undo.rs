@@ -4,6 +4,7 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use flow_domain::flows::why::BlockedBy;
 use flow_domain::flows::{Cause, FlowStore, Outcome, Reason, RunStatus, UndoStatus};
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ over_both!(
     an_undo_that_gives_up_is_gone_on_with_by_hand,
     a_succeeded_run_is_taken_back_by_hand_once,
     a_step_with_several_attempts_is_undone_once,
+    an_undo_by_hand_waits_for_its_key,
 );
 
 async fn every_started_step_is_undone_once_in_reverse(store: Arc<dyn FlowStore>) {
@@ -157,4 +159,31 @@ async fn a_step_with_several_attempts_is_undone_once(store: Arc<dyn FlowStore>) 
     let process = Process::start(store, slice::from_ref(&busy)).await;
     let run = process.run(flow(&["busy"])).await;
     assert_eq!((run.head.status, count(&busy.runs), count(&busy.undos)), (RunStatus::Undone, 3, 1));
+}
+
+async fn an_undo_by_hand_waits_for_its_key(store: Arc<dyn FlowStore>) {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let (notes, door) = (Notes::default(), gate.clone());
+    let holds = Script::new("holds").runs(move |_, _| {
+        let door = door.clone();
+        async move {
+            let _ = door.acquire().await;
+            Outcome::Done(Value::Null)
+        }
+    });
+    let process = Process::start(store, &[Script::new("a").noted(&notes).made(), holds.made()]).await;
+    let keyed = |step| with(flow(&[step]), json!({"concurrency_key": "one"}));
+    let old = process.run(keyed("a")).await;
+    let holder = process.begin(keyed("holds")).await;
+    process.flows.undo(&process.caller, old.id).await.unwrap();
+    let behind = process.begin(keyed("a")).await;
+    let why = process.flows.why(&process.caller, old.id).await.unwrap();
+    let blocked = BlockedBy::ConcurrencyKey { key: "one".into(), run: Some(holder), ahead: 0 };
+    assert_eq!((why.status, why.blocked_by), (RunStatus::Undoing, Some(blocked)));
+    assert!(why.sentence.contains("next for the key \"one\""), "{}", why.sentence);
+    assert_eq!(notes.all(), ["run a"]);
+    gate.add_permits(1);
+    assert_eq!(process.ended(old.id).await.head.status, RunStatus::Undone);
+    assert_eq!(process.ended(behind).await.head.status, RunStatus::Succeeded);
+    assert_eq!(notes.all(), ["run a", "undo a", "run a"]);
 }
