@@ -5,6 +5,7 @@ mod database;
 mod flows_dir;
 mod identity;
 pub mod lab;
+mod keep_up;
 mod late_tokens;
 mod probes;
 mod running;

@@ -12,6 +12,7 @@ use rocket::fairing::AdHoc;
 use rocket::{Build, Rocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::keep_up::keep_up;
 use super::late_tokens::LateTokens;
 use super::stores::Stores;
 use super::upkeep::Upkeep;
@@ -134,6 +135,9 @@ impl Service {
 
     /// Everything that needs the database.
     async fn start(&self) -> Result<tokio::task::JoinHandle<()>, String> {
+        if let Some(embedded) = &self.stores.database.embedded {
+            tokio::spawn(keep_up(embedded.keeper()));
+        }
         self.migrate().await?;
         self.open_doors().await?;
         self.seed().await?;

@@ -16,6 +16,7 @@ over_both!(
     an_output_over_a_mebibyte_fails_its_step,
     a_flood_of_lines_is_bounded_and_told_of,
     a_task_that_ignores_its_stop_signal_is_dropped_after_its_grace,
+    a_timeout_ends_a_task_that_ignores_its_stop_signal,
     text_that_cannot_be_stored_harms_nobody,
     an_undo_that_panics_is_tried_again,
     a_task_that_panics_when_asked_what_became_of_it_does_not_know,
@@ -88,6 +89,19 @@ async fn a_task_that_ignores_its_stop_signal_is_dropped_after_its_grace(store: A
     let run = process.ended(id).await;
     assert!(asked.elapsed() >= Duration::from_millis(300), "it had its grace");
     assert_eq!((run.head.status, count(&deaf.undos)), (RunStatus::Cancelled, 1));
+}
+
+async fn a_timeout_ends_a_task_that_ignores_its_stop_signal(store: Arc<dyn FlowStore>) {
+    let policy = Policy { timeout: Duration::from_millis(50), grace: Duration::from_millis(50), ..eager(2) };
+    let deaf = Script::new("deaf")
+        .policy(policy)
+        .runs(|_, _| std::future::pending())
+        .undoes(|_, _| async { Outcome::Done(Value::Null) });
+    let deaf = deaf.made();
+    let process = Process::start(store, slice::from_ref(&deaf)).await;
+    let run = process.run(flow(&["deaf"])).await;
+    assert_eq!((run.head.status, code(&run)), (RunStatus::Undone, "task.timed_out"));
+    assert_eq!((count(&deaf.runs), count(&deaf.undos)), (2, 1));
 }
 
 async fn text_that_cannot_be_stored_harms_nobody(store: Arc<dyn FlowStore>) {

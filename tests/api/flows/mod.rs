@@ -4,6 +4,7 @@ mod ending;
 mod listing;
 mod planning;
 mod refusals;
+mod replicas;
 mod retrying;
 mod schedules;
 mod starting;

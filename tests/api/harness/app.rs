@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Started, ready, stopped with the value; its log is printed when the test fails.
 pub struct TestApp {
-    pub db: TestDb,
+    pub db: Arc<TestDb>,
     pub base: String,
     pub client: reqwest::Client,
     state: TempDir,
@@ -40,7 +41,15 @@ impl TestApp {
 
     /// With more settings: `("FLOW_LOG_FORMAT", "json")`.
     pub async fn start_with(more: &[(&str, &str)]) -> Self {
-        let db = TestDb::new().await;
+        Self::over(Arc::new(TestDb::new().await), more).await
+    }
+
+    /// Another service over the same database, with a port and a state directory of its own.
+    pub async fn beside(&self, more: &[(&str, &str)]) -> Self {
+        Self::over(self.db.clone(), more).await
+    }
+
+    async fn over(db: Arc<TestDb>, more: &[(&str, &str)]) -> Self {
         let state = tempfile::tempdir().unwrap();
         let (port, url, dir) = (free_port().to_string(), db.url(), state.path().to_str().unwrap());
         let settings = [

@@ -4,4 +4,5 @@ mod migrate;
 mod pool;
 mod refusals;
 mod retention;
+mod revival;
 mod secrets;

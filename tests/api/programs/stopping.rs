@@ -49,6 +49,32 @@ async fn after_the_grace_the_whole_group_is_killed() {
 }
 
 #[tokio::test]
+async fn by_force_the_whole_group_is_killed_at_once() {
+    let bench = Bench::new();
+    for in_its_grace in [false, true] {
+        let mut program =
+            bench.script("trap '' INT; sleep 1000 & echo $! > child; touch up; while :; do sleep 1; done");
+        // Nobody waits for it.
+        program.grace = Duration::from_secs(24 * 3600);
+        program.record_dir = format!("run/step/{in_its_grace}").into();
+        let stop = bench.path(&format!("records/run/step/{in_its_grace}/stop.json"));
+        let (up, heard, cancel) = (bench.path("up"), Heard::default(), CancelSignal::new());
+        let (exit, ()) = tokio::join!(bench.programs.run(program, &heard, &cancel), async {
+            until(|| up.exists()).await;
+            if in_its_grace {
+                cancel.cancel();
+                until(|| stop.exists()).await;
+            }
+            cancel.force();
+        });
+        let exit = exit.unwrap();
+        assert_eq!((exit.code, exit.signal, exit.cancelled), (None, Some(9), true));
+        assert!(!lives(&read(&bench.path("child"))));
+        std::fs::remove_file(&up).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_program_that_takes_too_long_is_stopped() {
     let bench = Bench::new();
     let mut program = bench.script("exec sleep 1000");

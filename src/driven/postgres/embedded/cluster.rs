@@ -112,6 +112,11 @@ impl Cluster {
         }
     }
 
+    /// No server process, and none that is just starting.
+    pub fn is_gone(&self) -> bool {
+        matches!(postmaster::look(&self.data), Found::Stale | Found::Nothing)
+    }
+
     /// Makes the service's database if the first start did not get to it.
     pub fn create_database(&self, server: &Postmaster) -> Result<(), StartError> {
         let create = || -> Result<(), postgres::Error> {

@@ -8,6 +8,7 @@ mod programs;
 mod settings;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_postgres::Config;
 
@@ -24,10 +25,17 @@ const NAME: &str = "flow_manager";
 /// A running private PostgreSQL. Dropping it stops it too, so that an early return leaves nothing running.
 #[derive(Debug)]
 pub struct Embedded {
-    cluster: Cluster,
     server: Postmaster,
     taken_over: bool,
-    stopped: bool,
+    keeper: Keeper,
+}
+
+/// Starts a private PostgreSQL again that has gone, until its service stops it. Clones keep the same one.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    cluster: Arc<Cluster>,
+    /// Held while it is started again, so that a stop finds what it has to stop.
+    stopped: Arc<Mutex<bool>>,
 }
 
 impl Embedded {
@@ -45,8 +53,9 @@ impl Embedded {
         let cluster = Cluster::at(home, programs, identity)?;
         let (server, taken_over) = cluster.start()?;
         // Owned from here on, so that a failure below stops what was started.
-        let embedded = Self { cluster, server, taken_over, stopped: false };
-        embedded.cluster.create_database(&embedded.server)?;
+        let keeper = Keeper { cluster: Arc::new(cluster), stopped: Arc::default() };
+        let embedded = Self { server, taken_over, keeper };
+        embedded.keeper.cluster.create_database(&embedded.server)?;
         Ok(embedded)
     }
 
@@ -57,13 +66,6 @@ impl Embedded {
             postmaster::Found::Running(server) => Some(cluster::connection(&server, NAME)),
             _ => None,
         }
-    }
-
-    /// Starts it again if it has gone, killed by hand or for want of memory. Blocks, like `start`; returns whether it
-    /// had gone. Where it is reached stays the same.
-    pub fn revive(&self) -> Result<bool, StartError> {
-        let (_, running) = self.cluster.start()?;
-        Ok(!running)
     }
 
     /// What `start` would use in this state directory, for people; nothing is made or started.
@@ -90,7 +92,7 @@ impl Embedded {
 
     /// The server programs' version, such as `15.18`.
     pub fn version(&self) -> &str {
-        &self.cluster.programs.version
+        &self.keeper.cluster.programs.version
     }
 
     /// Whether it was still running, left by a service that was killed.
@@ -98,19 +100,54 @@ impl Embedded {
         self.taken_over
     }
 
+    pub fn keeper(&self) -> Keeper {
+        self.keeper.clone()
+    }
+
     /// Ends every connection, writes a last checkpoint and waits until no process of it is left. Blocks.
-    pub fn stop(mut self) -> Result<(), StartError> {
-        self.stopped = true;
+    pub fn stop(self) -> Result<(), StartError> {
+        self.keeper.stop()
+    }
+}
+
+impl Keeper {
+    /// Whether it has gone without being told to: killed by hand, or for want of memory.
+    pub fn is_gone(&self) -> bool {
+        !*self.stopped() && self.cluster.is_gone()
+    }
+
+    /// Starts it again if it has gone. Blocks, like `start`; returns whether it had gone. Where it is reached stays the
+    /// same.
+    pub fn revive(&self) -> Result<bool, StartError> {
+        let stopped = self.stopped();
+        if *stopped {
+            return Ok(false);
+        }
+        let (_, running) = self.cluster.start()?;
+        Ok(!running)
+    }
+
+    /// Whether its service has stopped it.
+    pub fn is_stopped(&self) -> bool {
+        *self.stopped()
+    }
+
+    /// Once; later calls find it stopped.
+    fn stop(&self) -> Result<(), StartError> {
+        if std::mem::replace(&mut *self.stopped(), true) {
+            return Ok(());
+        }
         self.cluster.stop()
+    }
+
+    fn stopped(&self) -> MutexGuard<'_, bool> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        if self.stopped {
-            return;
-        }
-        if let Err(error) = self.cluster.stop() {
+        if let Err(error) = self.keeper.stop() {
             log::error!("{error}");
         }
     }

@@ -86,10 +86,15 @@ fn a_crashed_server_is_started_again_with_what_it_had_committed() {
     let pid = server_pid(dir.path()).unwrap();
     signal(pid, Signal::KILL);
     wait_until_gone(pid);
-    assert!(first.revive().unwrap());
+    let keeper = first.keeper();
+    assert!(keeper.is_gone());
+    assert!(keeper.revive().unwrap());
     let kept: i32 = client(&first).query_one("select n from kept", &[]).unwrap().get(0);
     assert_eq!(kept, 7);
-    assert!(!first.revive().unwrap());
+    assert!(!keeper.is_gone() && !keeper.revive().unwrap());
+    first.stop().unwrap();
+    assert!(!keeper.is_gone(), "it was told to go");
+    assert!(!keeper.revive().unwrap() && server_pid(dir.path()).is_none(), "what was stopped stays stopped");
 }
 
 #[test]
