@@ -221,7 +221,7 @@ impl Engine {
         log::error!("run={} checkpoint refused: {error}", run.id);
         loop {
             match self.store.run(run.id).await {
-                Ok(Some(stored)) if self.drives(&stored, run.head.epoch) => {
+                Ok(Some(stored)) if self.owns(&stored, run.head.epoch) => {
                     // What it was given must be known still when its steps are taken back.
                     let given = std::mem::take(&mut run.given);
                     *run = stored;
@@ -242,7 +242,7 @@ impl Engine {
         }
     }
 
-    fn drives(&self, stored: &Run, epoch: i64) -> bool {
+    fn owns(&self, stored: &Run, epoch: i64) -> bool {
         stored.head.owner == Some(self.worker.id) && stored.head.epoch == epoch
     }
 

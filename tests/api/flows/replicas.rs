@@ -40,7 +40,8 @@ async fn one_key_at_once_on_two_replicas_is_one_run() {
 async fn stubborn(app: &TestApp, token: &str, signs: &Path) -> (String, [String; 2]) {
     let _ = std::fs::remove_file(signs);
     let sign = signs.display();
-    let script = format!("trap '' INT; sleep 1000 & echo $$ $! > {sign}.new; mv {sign}.new {sign}; wait; wait");
+    let script =
+        format!("trap '' INT; sleep 1000 & echo $$ $! > {sign}.new; mv {sign}.new {sign}; wait; wait");
     let steps = flow(&[
         ("store", "store_data", json!({"dataset": "taken_back", "rows": [{"n": 1}]})),
         ("program", "exec", json!({"program": "sh", "args": ["-c", script]})),
@@ -98,7 +99,10 @@ async fn force_on_another_replica_kills_a_program_in_its_grace() {
         let (path, pids) = stubborn(&first, &token, &signs.path().join("up")).await;
         let (gently, force) = (format!("{path}/cancel"), format!("{path}/cancel?force=true"));
         second.post(&force, &weak, &json!({})).await.refused(403, "run.force_forbidden");
-        second.post(&format!("{path}/cancel?force=yes"), &token, &json!({})).await.refused(400, "query.invalid");
+        second
+            .post(&format!("{path}/cancel?force=yes"), &token, &json!({}))
+            .await
+            .refused(400, "query.invalid");
         let asked = Instant::now();
         assert_eq!(second.post(&gently, &token, &json!({})).await.status, StatusCode::ACCEPTED);
         assert!(pids.iter().all(|pid| lives(pid)), "it does not listen");
