@@ -9,7 +9,7 @@ use crate::flows::run::{Run, RunStatus};
 use crate::flows::store::Idempotency;
 use crate::flows::{Flows, Started};
 use crate::users::Caller;
-use crate::{Error, Result, SessionId};
+use crate::{Cancel, Error, Result, SessionId};
 
 const LAUNCH: &str = "lab-launch";
 const SUBMIT: &str = "lab-submit";
@@ -143,7 +143,7 @@ impl Labs {
                     return Err(Error::conflict("session.finishing", public));
                 }
                 // It may be over by now, which is as good.
-                _ => drop(self.flows.cancel(caller, id).await),
+                _ => drop(self.flows.cancel(caller, id, Cancel::Orderly).await),
             }
         }
         let started = self.start(caller, how.flow(), &session).await?;

@@ -38,12 +38,7 @@ struct Heard {
 
 impl<'a> Listener<'a> {
     /// `stop` is fired when Terraform speaks a language we cannot read.
-    pub fn new(
-        place: &'a Place,
-        watch: &'a dyn TerraformWatch,
-        stop: CancelSignal,
-        stream: Stream,
-    ) -> Self {
+    pub fn new(place: &'a Place, watch: &'a dyn TerraformWatch, stop: CancelSignal, stream: Stream) -> Self {
         let heard = Mutex::new(Heard { stream, last: Instant::now() });
         Self { place, watch, stop, heard, state_changed: Notify::new() }
     }
