@@ -7,6 +7,7 @@ mod identity;
 mod keep_up;
 pub mod lab;
 mod late_tokens;
+mod openid;
 mod probes;
 mod running;
 mod stores;
@@ -28,6 +29,8 @@ use flow_domain::ports::Ports;
 use flow_domain::rooms::{History, RoomSettings, Rooms};
 use flow_domain::users::Users;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::config::Config;
 use crate::driven::grader::{Accounts, ChildGraders};
 use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
@@ -47,6 +50,7 @@ use crate::driver::http::{HttpSettings, Services, StreamSettings, Streams, serve
 use database::Database;
 pub use flows_dir::read_catalogue;
 use late_tokens::LateTokens;
+use openid::OpenId;
 use probes::{DatabaseProbe, StateDirProbe, TerraformProbe};
 use running::{Service, StopSignals};
 use stores::Stores;
@@ -122,7 +126,8 @@ fn assemble(
         allowed: config.exec.allow.clone(),
     }));
     let rooms = rooms(&config, &stores);
-    let (ports, terraform) = ports(&config, &stores, users.clone(), programs.clone())?;
+    let openid = OpenId::new(&config, &stores)?;
+    let (ports, terraform) = ports(&config, &stores, users.clone(), programs.clone(), &openid)?;
     let (labs, sessions) = (ports.labs.clone(), ports.sessions.clone());
 
     let flow_store =
@@ -157,8 +162,12 @@ fn assemble(
         Arc::new(TerraformProbe(terraform)),
         Arc::new(StateDirProbe(stores.state.path().to_owned())),
     ];
+    let handlers = openid.handlers(users.clone(), flows.clone());
     let services = Services {
         identity: identity.clone(),
+        openid: openid.door.clone(),
+        access_tokens: openid.access_tokens.clone(),
+        https: config.oidc.redirect_url.starts_with("https://"),
         users,
         flows: flows.clone(),
         rooms: rooms.clone(),
@@ -190,6 +199,9 @@ fn assemble(
             passwords,
             programs,
             readiness,
+            lines: openid.lines,
+            handlers,
+            consumers: CancellationToken::new(),
             bound: Arc::default(),
         },
         rocket,
@@ -226,6 +238,7 @@ fn ports(
     stores: &Stores,
     users: Arc<dyn Users>,
     programs: Arc<ChildPrograms>,
+    openid: &OpenId,
 ) -> Result<(Ports, Option<PathBuf>), String> {
     let copies = Arc::new(PgStateCopies::new(stores.pool.clone(), stores.state_key.clone()));
     let options = TerraformOptions {
@@ -251,6 +264,9 @@ fn ports(
         evidence: Arc::new(PgGradeEvidence::new(stores.pool.clone())),
         datasets: Arc::new(PgDatasets::new(stores.pool.clone())),
         users,
+        access_tokens: openid.access_tokens.clone(),
+        cache: openid.cache.clone(),
+        outbox: openid.lines.outbox.clone(),
     };
     Ok((ports, found))
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use flow_domain::flows::schedule::Clockwork;
 use flow_domain::flows::{Engine, Flows};
+use flow_domain::queue::Handler;
 use flow_domain::rooms::Rooms;
 use flow_domain::users::{Identity, Offered, Passwords, follow};
 use rocket::fairing::AdHoc;
 use rocket::{Build, Rocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::keep_up::keep_up;
 use super::late_tokens::LateTokens;
@@ -22,6 +24,7 @@ use crate::driven::postgres::{PgFlowStore, PgSchedules, PgUsers, migrate, users}
 use crate::driven::process::ChildPrograms;
 use crate::driven::start_error::StartError;
 use crate::driver::cli::banner;
+use crate::driver::events::{self, Lines};
 use crate::driver::http::health::Readiness;
 use crate::driver::http::server;
 use crate::driver::schedule;
@@ -72,6 +75,10 @@ pub(super) struct Service {
     pub passwords: Arc<dyn Passwords>,
     pub programs: Arc<ChildPrograms>,
     pub readiness: Arc<Readiness>,
+    pub lines: Lines,
+    pub handlers: Vec<Arc<dyn Handler>>,
+    /// Ends them.
+    pub consumers: CancellationToken,
     /// The port listened on, once it is.
     pub bound: Arc<OnceLock<u16>>,
 }
@@ -111,6 +118,7 @@ impl Service {
             self.readiness.set_draining();
             // From here on callers who wait are answered with their run's address, and running steps are told.
             self.engine.stop();
+            self.consumers.cancel();
             if work.await.is_err() {
                 log::error!("the engine ended by a panic");
             }
@@ -151,9 +159,14 @@ impl Service {
             users: PgUsers::new(self.stores.pool.clone()),
             identity: self.identity.clone(),
             retention_days: self.config.runs.retention_days.into(),
+            pool: self.stores.pool.clone(),
         };
         tokio::spawn(upkeep.daily());
-        let work = tokio::spawn(self.engine.clone().work());
+        let (engine, lines, handlers) = (self.engine.clone(), self.lines.clone(), self.handlers.clone());
+        let stop = self.consumers.clone();
+        let work = tokio::spawn(async move {
+            tokio::join!(engine.work(), events::run(lines, handlers, stop));
+        });
         self.engine.lease().held().await;
         self.readiness.set_ready();
         self.greet();

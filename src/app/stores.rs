@@ -9,7 +9,8 @@ use super::database::Database;
 use crate::config::{Config, Secret};
 use crate::driven::credentials::SigningKey;
 use crate::driven::postgres::pool::session_config;
-use crate::driven::postgres::{PgPool, PoolSettings, StateKey, keys};
+use crate::driven::postgres::{PgPool, PoolSettings, keys};
+use crate::driven::sealing::StateKey;
 use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
 

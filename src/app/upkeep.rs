@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use flow_domain::users::Identity;
 
-use crate::driven::postgres::{PgFlowStore, PgUsers};
+use crate::driven::postgres::queue::inbox;
+use crate::driven::postgres::{PgFlowStore, PgPool, PgUsers};
 use crate::driven::process::ChildPrograms;
 
 /// Partitions are made weeks ahead; looking once a day is plenty.
@@ -20,6 +21,7 @@ pub(super) struct Upkeep {
     pub identity: Arc<Identity>,
     /// 0 keeps all runs.
     pub retention_days: i32,
+    pub pool: PgPool,
 }
 
 impl Upkeep {
@@ -53,10 +55,11 @@ impl Upkeep {
         }
     }
 
-    /// Logins, revocations and temporary names whose time is over.
+    /// Logins, revocations and temporary names whose time is over, and events that cannot come again.
     async fn forget(&self) -> flow_domain::Result<()> {
         self.identity.logins.forget().await?;
         self.identity.revocations.forget().await?;
-        self.users.forget().await.map(drop)
+        self.users.forget().await?;
+        inbox::prune(&self.pool).await.map(drop)
     }
 }

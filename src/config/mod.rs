@@ -1,5 +1,6 @@
 //! Settings: the embedded `config/default.toml`, a file, the environment; checked as a whole before anything starts.
 
+mod oidc;
 mod overlay;
 mod schema;
 mod secret;
@@ -15,6 +16,7 @@ use toml::{Table, Value};
 
 use overlay::Override;
 use schema::Schema;
+pub use oidc::{Oidc, TokenCheck};
 pub use secret::{Secret, StateKey};
 pub use sections::*;
 
@@ -101,6 +103,12 @@ impl Config {
             ("secrets.url", vault, "secrets.role_id", self.secrets.role_id.is_some()),
             ("secrets.url", vault, "secrets.secret_id", self.secrets.secret_id.is_some()),
             ("oidc.issuer", self.oidc.issuer.is_some(), "oidc.client_id", self.oidc.client_id.is_some()),
+            (
+                "oidc.issuer",
+                self.oidc.issuer.is_some() && self.database.url.is_some(),
+                "state.key",
+                self.state.key.is_some(),
+            ),
             ("proxmox.url", self.proxmox.url.is_some(), "proxmox.token", self.proxmox.token.is_some()),
             (
                 "objects.access_key",

@@ -7,8 +7,9 @@ const OPEN: [&str; 2] = ["aliases", "exec.allow"];
 
 /// Keys that are masked when printed and may come from a file. The struct's field is a secret type as well: this list
 /// is about text on its way there.
-const SECRET: [&str; 13] = [
+const SECRET: [&str; 14] = [
     "state.key",
+    "state.old_key",
     "database.url",
     "queue.url",
     "cache.url",

@@ -58,6 +58,8 @@ pub struct State {
     pub dir: Option<PathBuf>,
     #[serde(deserialize_with = "state_key")]
     pub key: Option<StateKey>,
+    #[serde(deserialize_with = "state_key")]
+    pub old_key: Option<StateKey>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -148,17 +150,6 @@ pub struct Auth {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Oidc {
-    #[serde(deserialize_with = "text")]
-    pub issuer: Option<String>,
-    #[serde(deserialize_with = "text")]
-    pub client_id: Option<String>,
-    #[serde(deserialize_with = "secret")]
-    pub client_secret: Option<Secret>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Proxmox {
     #[serde(deserialize_with = "text")]
     pub url: Option<String>,
@@ -230,7 +221,7 @@ pub enum LogFormat {
 }
 
 /// Empty means "not set" throughout: TOML has no null, and orchestrators like to set variables to nothing.
-fn text<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
+pub(super) fn text<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(input)?;
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
@@ -250,7 +241,7 @@ fn ids<'de, D: Deserializer<'de>>(input: D) -> Result<Option<RangeInclusive<u32>
     usable.ok_or_else(wrong).map(Some)
 }
 
-fn secret<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Secret>, D::Error> {
+pub(super) fn secret<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Secret>, D::Error> {
     Ok(text(input)?.map(Secret::new))
 }
 

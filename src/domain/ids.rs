@@ -65,3 +65,7 @@ id!(
     /// One login: an access token and those that replace it, until it is ended.
     FamilyId
 );
+id!(
+    /// An event, the same however often it is delivered.
+    EventId
+);

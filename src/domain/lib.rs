@@ -4,6 +4,7 @@
 //! [`ports`] or beside its subject ([`flows::FlowStore`]); the adapters live in the service crate.
 
 pub mod cancel;
+pub mod cache;
 pub mod clock;
 pub mod datasets;
 pub mod error;
@@ -12,12 +13,15 @@ pub mod health;
 mod hex;
 mod ids;
 pub mod labs;
+pub mod openid;
 pub mod ports;
+pub mod queue;
 pub mod rooms;
+pub mod sealed;
 pub mod testing;
 pub mod users;
 
 pub use cancel::{Cancel, CancelSignal};
 pub use error::{Error, Fault, Kind, Result};
 pub use hex::hex;
-pub use ids::{FamilyId, RunId, SessionId, UserId, WorkerId};
+pub use ids::{EventId, FamilyId, RunId, SessionId, UserId, WorkerId};

@@ -9,8 +9,11 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cache::Cache;
 use crate::datasets::Datasets;
 use crate::labs::{GradeEvidence, Graders, LabCatalogue, LabSessions, LabVersion};
+use crate::openid::AccessTokens;
+use crate::queue::Outbox;
 use crate::users::Users;
 use crate::{CancelSignal, Result, SessionId, UserId};
 
@@ -27,6 +30,9 @@ pub struct Ports {
     pub evidence: Arc<dyn GradeEvidence>,
     pub datasets: Arc<dyn Datasets>,
     pub users: Arc<dyn Users>,
+    pub access_tokens: Arc<AccessTokens>,
+    pub cache: Arc<dyn Cache>,
+    pub outbox: Arc<dyn Outbox>,
 }
 
 /// A request to another server.

@@ -1,14 +1,17 @@
 //! Whom we call: the adapters that fill the domain's ports, and what they stand on.
 
 pub mod attempts;
+pub mod cache;
 pub mod credentials;
 pub mod disk;
 pub mod grader;
 pub mod http_client;
+pub mod identity;
 pub mod labs;
 pub mod memory;
 pub mod postgres;
 pub mod process;
+pub mod sealing;
 pub mod secrets_file;
 pub mod start_error;
 pub mod state_dir;

@@ -1,5 +1,6 @@
 //! Who calls us.
 
 pub mod cli;
+pub mod events;
 pub mod http;
 pub mod schedule;

@@ -7,6 +7,7 @@ mod flows;
 mod harness;
 mod labs;
 mod layers;
+mod openid;
 mod postgres;
 mod programs;
 mod rooms;

@@ -7,6 +7,7 @@
 //! ```
 
 mod datasets;
+mod events;
 mod http;
 mod logins;
 mod refusing;
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub use datasets::MemoryDatasets;
+pub use events::{KnownTokens, MemoryCache, MemoryOutbox, Unsealed};
 pub use http::CannedHttp;
 pub use logins::MemoryLogins;
 pub use refusing::Refusing;
@@ -30,6 +32,7 @@ pub use workspaces::TempWorkspaces;
 
 use crate::flows::Context;
 use crate::flows::context::Reporter;
+use crate::openid::AccessTokens;
 use crate::ports::Ports;
 use crate::users::{Account, Caller, Role, User};
 use crate::{CancelSignal, RunId, UserId};
@@ -52,6 +55,9 @@ pub struct TestContext {
     pub datasets: Arc<MemoryDatasets>,
     pub http: Arc<CannedHttp>,
     pub workspaces: Arc<TempWorkspaces>,
+    pub outbox: Arc<MemoryOutbox>,
+    /// What the provider knows of access tokens.
+    pub tokens: Arc<KnownTokens>,
     pub reports: Arc<Reports>,
 }
 
@@ -67,6 +73,7 @@ impl TestContext {
         let datasets = Arc::new(MemoryDatasets::default());
         let http = Arc::new(CannedHttp::default());
         let workspaces = Arc::new(TempWorkspaces::default());
+        let (outbox, tokens) = (Arc::new(MemoryOutbox::default()), Arc::new(KnownTokens::default()));
         let refusing = Arc::new(Refusing);
         let test = Self {
             run: RunId::new(),
@@ -88,11 +95,19 @@ impl TestContext {
                 evidence: refusing,
                 datasets: datasets.clone(),
                 users: users.clone(),
+                access_tokens: Arc::new(AccessTokens {
+                    verifier: tokens.clone(),
+                    sealer: Arc::new(Unsealed),
+                }),
+                cache: Arc::new(MemoryCache::default()),
+                outbox: outbox.clone(),
             },
             users,
             datasets,
             http,
             workspaces,
+            outbox,
+            tokens,
             reports: Arc::new(Reports::default()),
         };
         test.users.put(account(&test.caller));

@@ -43,6 +43,8 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0030_create_room",
     "0050_create_flow_schedule",
     "0051_create_flow_drop_week",
+    "0015_create_queue",
+    "0016_create_identity",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.

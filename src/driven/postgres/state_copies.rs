@@ -1,16 +1,13 @@
 //! Copies of Terraform states, encrypted with XChaCha20-Poly1305 before they leave the process.
 
-use std::fmt;
-
 use async_trait::async_trait;
-use chacha20poly1305::aead::{Aead, AeadCore, KeyInit, OsRng, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use flow_domain::labs::{StateCopies, StateCopy};
+use flow_domain::sealed::Sealed;
 use flow_domain::{Error, Result, SessionId};
-use sha2::{Digest, Sha256};
 
 use super::error;
 use super::pool::{PgPool, column, execute, query_opt};
+use crate::driven::sealing::StateKey;
 
 /// Copies of one session come one after another, so that a lower serial never slips in behind a higher one.
 const LOCK: &str = "select id from session where id = $1::uuid for no key update";
@@ -27,28 +24,6 @@ const LATEST: &str = "
     select lineage, serial, key_id, nonce, ciphertext
     from terraform_state where session_id = $1::uuid
     order by serial desc, kept_at desc limit 1";
-
-/// The key of all copies: 32 random bytes, from `FLOW_STATE_KEY`.
-#[derive(Clone)]
-pub struct StateKey {
-    id: String,
-    cipher: XChaCha20Poly1305,
-}
-
-impl StateKey {
-    pub fn new(key: &[u8; 32]) -> Self {
-        // Which key it was, without the key: enough to tell a wrong one from a damaged copy.
-        let hash = Sha256::new().chain_update("flow-manager state key").chain_update(key).finalize();
-        let id = flow_domain::hex(&hash[..8]);
-        Self { id, cipher: XChaCha20Poly1305::new(key.into()) }
-    }
-}
-
-impl fmt::Debug for StateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StateKey({})", self.id)
-    }
-}
 
 #[derive(Clone)]
 pub struct PgStateCopies {
@@ -80,12 +55,7 @@ impl StateCopies for PgStateCopies {
 
     async fn keep(&self, session: SessionId, copy: StateCopy) -> Result<bool> {
         let key = self.key()?;
-        let nonce = XChaCha20Poly1305::generate_nonce(&mut OsRng);
-        let bound = bound_to(session, copy.serial);
-        let ciphertext = key
-            .cipher
-            .encrypt(&nonce, Payload { msg: &copy.bytes, aad: &bound })
-            .map_err(|_| Error::internal("a state copy could not be encrypted"))?;
+        let Sealed { key_id, nonce, ciphertext } = key.seal(&bound_to(session, copy.serial), &copy.bytes)?;
         let mut client = self.pool.client().await?;
         let transaction = client.transaction().await.map_err(error::from)?;
         query_opt(&transaction, LOCK, &[&session.0])
@@ -94,7 +64,7 @@ impl StateCopies for PgStateCopies {
         let kept = execute(
             &transaction,
             KEEP,
-            &[&session.0, &copy.lineage, &copy.serial, &key.id, &nonce.as_slice(), &ciphertext],
+            &[&session.0, &copy.lineage, &copy.serial, &key_id, &nonce, &ciphertext],
         )
         .await?;
         transaction.commit().await.map_err(error::from)?;
@@ -106,23 +76,21 @@ impl StateCopies for PgStateCopies {
         let Some(row) = self.pool.query_opt(LATEST, &[&session.0]).await? else {
             return Ok(None);
         };
-        if column::<&str>(&row, "key_id")? != key.id {
+        let sealed = Sealed {
+            key_id: column(&row, "key_id")?,
+            nonce: column(&row, "nonce")?,
+            ciphertext: column(&row, "ciphertext")?,
+        };
+        if sealed.key_id != key.id() {
             return Err(Error::conflict(
                 "state_key.other",
                 "This Terraform state was encrypted with another key than FLOW_STATE_KEY holds now.",
             ));
         }
         let serial = column(&row, "serial")?;
-        let bytes = key
-            .cipher
-            .decrypt(
-                // Its length is a check constraint of the table.
-                XNonce::from_slice(column(&row, "nonce")?),
-                Payload { msg: column(&row, "ciphertext")?, aad: &bound_to(session, serial) },
-            )
-            .map_err(|_| {
-                Error::internal(format!("the state copy {serial} of session {session} is damaged"))
-            })?;
+        let bytes = key.open(&bound_to(session, serial), &sealed).ok_or_else(|| {
+            Error::internal(format!("the state copy {serial} of session {session} is damaged"))
+        })?;
         Ok(Some(StateCopy { lineage: column(&row, "lineage")?, serial, bytes }))
     }
 }

@@ -1,12 +1,15 @@
 //! Accounts.
 
 use async_trait::async_trait;
+use deadpool_postgres::GenericClient;
+use flow_domain::openid::UserCreated;
 use flow_domain::users::{Account, Role, User, Username, Users, email_key};
 use flow_domain::{Error, Result, UserId};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::pool::{PgPool, column};
+use super::pool::{PgPool, column, execute};
+use super::{error, queue};
 
 /// The demo user's address, the same wherever demo mode is on.
 pub const DEMO_EMAIL: &str = "user3784mail@gmail.com";
@@ -88,31 +91,16 @@ impl Users for PgUsers {
     }
 
     async fn add(&self, account: &Account) -> Result<bool> {
-        let user = &account.user;
-        let username_key = user.username.as_deref().map(str::to_ascii_lowercase);
-        if username_key.is_some() {
-            self.pool.execute(FREE_NAME, &[&username_key]).await?;
+        let mut client = self.pool.client().await?;
+        let transaction = client.transaction().await.map_err(error::from)?;
+        let added = insert(&transaction, account).await?;
+        // A temporary user has no directories, and is nobody's news.
+        if added && account.expires_at.is_none() {
+            let created = UserCreated { user: account.user.clone(), identity: None };
+            queue::store(&transaction, &[created.event()?]).await?;
         }
-        let added = self
-            .pool
-            .execute(
-                ADD,
-                &[
-                    &user.id.0,
-                    &user.email,
-                    &user.email.as_deref().map(email_key),
-                    &user.username,
-                    &username_key,
-                    &user.name,
-                    &user.role.as_str(),
-                    &account.password_hash,
-                    &account.disabled,
-                    &account.generation,
-                    &account.expires_at,
-                ],
-            )
-            .await?;
-        Ok(added == 1)
+        transaction.commit().await.map_err(error::from)?;
+        Ok(added)
     }
 
     async fn set_disabled(&self, id: UserId, disabled: bool) -> Result<Option<Account>> {
@@ -130,6 +118,34 @@ impl Users for PgUsers {
     }
 }
 
+/// Adds an account within a transaction; `false`: something of it is taken.
+pub(super) async fn insert(client: &impl GenericClient, account: &Account) -> Result<bool> {
+    let user = &account.user;
+    let username_key = user.username.as_deref().map(str::to_ascii_lowercase);
+    if username_key.is_some() {
+        execute(client, FREE_NAME, &[&username_key]).await?;
+    }
+    let added = execute(
+        client,
+        ADD,
+        &[
+            &user.id.0,
+            &user.email,
+            &user.email.as_deref().map(email_key),
+            &user.username,
+            &username_key,
+            &user.name,
+            &user.role.as_str(),
+            &account.password_hash,
+            &account.disabled,
+            &account.generation,
+            &account.expires_at,
+        ],
+    )
+    .await?;
+    Ok(added == 1)
+}
+
 /// Adds the demo user, an operator, unless it is there; `false` when it was.
 pub async fn seed_demo(pool: &PgPool, password_hash: &str) -> Result<bool> {
     let user = User {
@@ -139,7 +155,7 @@ pub async fn seed_demo(pool: &PgPool, password_hash: &str) -> Result<bool> {
         name: Some("Demo".into()),
         role: Role::Operator,
     };
-    PgUsers::new(pool.clone()).add(&Account::new(user).with_password(password_hash.into())).await
+    insert(&pool.client().await?, &Account::new(user).with_password(password_hash.into())).await
 }
 
 /// The demo user, whose password everyone knows, if there is one.

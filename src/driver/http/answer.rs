@@ -42,6 +42,11 @@ impl Answer {
         Self { status: Status::NoContent, body: None, headers: Vec::new() }
     }
 
+    /// To be fetched from there, by GET.
+    pub fn see_other(location: impl Into<String>) -> Self {
+        Self { status: Status::SeeOther, body: None, headers: Vec::new() }.header("Location", location)
+    }
+
     /// Adds a header; `value` must be visible ASCII.
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push(Header::new(name, value.into()));

@@ -12,6 +12,7 @@ use super::body::{JsonBody, MaybeJsonBody};
 use super::cookie::{RefreshCookie, Secure, clearing, setting};
 use super::edge::ClientAddress;
 use super::guards::{MaybeCaller, SentToken};
+use super::visitor::Visitor;
 use super::{Answer, Handled, Operation, Resource, Services};
 
 #[derive(Deserialize, JsonSchema)]
@@ -117,12 +118,14 @@ pub(super) fn resource() -> Resource {
 #[post("/auth/login", data = "<body>")]
 async fn login(
     services: &State<Services>,
-    from: ClientAddress,
+    from: Visitor,
     secure: Secure,
     body: JsonBody<Credentials>,
 ) -> Handled {
     let Credentials { email, password } = body.0;
-    granted(services.identity.logins.login(&email, &password, from.0).await?, secure, true)
+    let login = services.identity.logins.login(&email, &password, from.0.address).await?;
+    services.openid.journal.record(login.user.id, "email", &from.0).await?;
+    granted(login, secure, true)
 }
 
 #[post("/auth/refresh", data = "<body>")]

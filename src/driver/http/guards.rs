@@ -125,7 +125,7 @@ fn caller(request: &Request<'_>, floor: Role) -> Result<Verified, Error> {
 }
 
 /// The one token of the request. Two headers are refused: a proxy may have looked at the other one.
-fn bearer<'r>(request: &'r Request<'_>) -> Result<&'r str, Error> {
+pub(super) fn bearer<'r>(request: &'r Request<'_>) -> Result<&'r str, Error> {
     let mut headers = request.headers().get("Authorization");
     let Some(header) = headers.next() else {
         return Err(unauthenticated(

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::body::MaybeJsonBody;
-use super::edge::ClientAddress;
+use super::visitor::Visitor;
 use super::{Answer, Handled, Operation, Resource, Services};
 
 /// `email` and `password`; `username` and `password`; `username` alone, for a temporary user; or nothing, for an
@@ -56,20 +56,23 @@ pub(super) fn resource() -> Resource {
 }
 
 #[post("/login", data = "<body>")]
-async fn login(services: &State<Services>, from: ClientAddress, body: MaybeJsonBody<Login>) -> Handled {
+async fn login(services: &State<Services>, from: Visitor, body: MaybeJsonBody<Login>) -> Handled {
     let doors = &services.identity.sign_in;
     let Login { email, username, password } = body.0.unwrap_or_default();
-    let signed_in = match (email, username, password) {
-        (Some(email), None, Some(password)) => doors.by_email(&email, &password, from.0).await?,
-        (None, Some(name), Some(password)) => doors.by_name(&name, &password, from.0).await?,
-        (None, Some(name), None) => doors.by_name_alone(&name, from.0).await?,
-        (None, None, None) => doors.anonymous()?,
+    let address = from.0.address;
+    let (door, signed_in) = match (email, username, password) {
+        (Some(email), None, Some(password)) => ("email", doors.by_email(&email, &password, address).await?),
+        (None, Some(name), Some(password)) => ("name", doors.by_name(&name, &password, address).await?),
+        (None, Some(name), None) => ("temporary", doors.by_name_alone(&name, address).await?),
+        // Nobody in particular: there is nothing to tell of them.
+        (None, None, None) => return answer(doors.anonymous()?),
         (Some(_), Some(_), _) => {
             return unfit("/username", "Give an e-mail address or a username, not both.");
         }
         (Some(_), None, None) => return unfit("/password", "This field is required."),
         (None, None, Some(_)) => return unfit("/email", "A password needs an e-mail address or a username."),
     };
+    services.openid.journal.record(signed_in.user.id, door, &from.0).await?;
     answer(signed_in)
 }
 

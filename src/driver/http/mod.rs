@@ -20,6 +20,7 @@ mod leash;
 mod login;
 mod me;
 pub mod openapi;
+mod openid;
 mod patience;
 pub mod prefer;
 pub mod problem;
@@ -36,6 +37,8 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod users;
+mod user_create;
+mod visitor;
 
 pub use answer::{Answer, Handled};
 pub use edge::Edge;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flow_domain::flows::Flows;
 use flow_domain::labs::Labs;
+use flow_domain::openid::{AccessTokens, OpenIdDoor};
 use flow_domain::rooms::Rooms;
 use flow_domain::users::{Identity, Users};
 use rocket::config::{Config, Ident, LogLevel, Shutdown};
@@ -21,7 +22,7 @@ use super::requests::Requests;
 use super::streams::Streams;
 use super::{
     Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, labs, login, me,
-    openapi, patience, rooms, runs, sessions, users,
+    openapi, openid, patience, rooms, runs, sessions, user_create, users,
 };
 
 /// What handlers may call.
@@ -34,6 +35,10 @@ pub struct Services {
     pub labs: Arc<Labs>,
     pub checkup: Arc<Checkup>,
     pub readiness: Arc<Readiness>,
+    pub openid: Arc<OpenIdDoor>,
+    pub access_tokens: Arc<AccessTokens>,
+    /// Browsers reach this service by https: cookies are marked Secure.
+    pub https: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +70,8 @@ fn resources() -> Vec<Resource> {
         rooms::resource(),
         labs::resource(),
         sessions::resource(),
+        openid::resource(),
+        user_create::resource(),
     ]
 }
 

@@ -6,6 +6,7 @@ mod grade_evidence;
 mod lab_sessions;
 mod lab_times;
 mod logins;
+mod queue;
 mod revocations;
 mod rooms;
 mod schedules;

@@ -1,7 +1,8 @@
 use flow_domain::SessionId;
 use flow_domain::labs::{LabSessions, StateCopies, StateCopy};
 use flow_manager::driven::memory::MemoryStateCopies;
-use flow_manager::driven::postgres::{PgLabSessions, PgStateCopies, StateKey};
+use flow_manager::driven::postgres::{PgLabSessions, PgStateCopies};
+use flow_manager::driven::sealing::StateKey;
 
 use super::{lab, stored_learner};
 use crate::harness::TestDb;

@@ -3,7 +3,8 @@ use flow_domain::labs::{LabSessions, StateCopies, StateCopy};
 use flow_domain::users::{Role, Users};
 use flow_manager::driven::postgres::keys::signing_secret;
 use flow_manager::driven::postgres::users::{DEMO_EMAIL, DEMO_USER, demo_user, seed_demo};
-use flow_manager::driven::postgres::{PgLabSessions, PgStateCopies, PgUsers, StateKey};
+use flow_manager::driven::postgres::{PgLabSessions, PgStateCopies, PgUsers};
+use flow_manager::driven::sealing::StateKey;
 
 use crate::contract::{code, lab, stored_learner};
 use crate::harness::TestDb;

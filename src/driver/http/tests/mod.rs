@@ -20,8 +20,9 @@ use flow_domain::flows::store::Worker;
 use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::{Condition, Probe};
 use flow_domain::labs::Labs;
+use flow_domain::openid::{AccessTokens, OpenIdDoor};
 use flow_domain::rooms::{History, RoomSettings, Rooms};
-use flow_domain::testing::TestContext;
+use flow_domain::testing::{MemoryOutbox, TestContext, Unsealed};
 use flow_domain::users::{
     Account, Identity, Offered, Parts as IdentityParts, Passwords, Role, Stamp, Times, Tokens, Unlimited,
     User, Users,
@@ -35,8 +36,10 @@ use serde_json::Value;
 use super::health::{Checkup, Readiness};
 use super::{Edge, HttpSettings, Services, StreamSettings, Streams, server};
 use crate::driven::credentials::{BcryptPasswords, JwtTokens, SigningKey};
+use crate::driven::identity::NoProvider;
 use crate::driven::memory::{
-    MemoryFlowStore, MemoryLabSessions, MemoryLogins, MemoryRevocations, MemoryRoomStore, MemoryUsers,
+    MemoryFlowStore, MemoryIdentities, MemoryLabSessions, MemoryLogins, MemoryRevocations, MemoryRoomStore,
+    MemorySignInJournal, MemoryUsers,
 };
 use crate::driven::secrets_file::SecretsFile;
 
@@ -99,6 +102,12 @@ impl Parts {
             flows,
             checkup: Arc::new(Checkup::new(vec![Arc::new(part.clone())])),
             readiness: readiness.clone(),
+            openid: openid(users.clone()),
+            access_tokens: Arc::new(AccessTokens {
+                verifier: Arc::new(NoProvider),
+                sealer: Arc::new(Unsealed),
+            }),
+            https: false,
         };
         let rocket = server::build(&settings, services).mount("/t", routes::all());
         (rocket, Self { tokens, user, readiness, users, part })
@@ -161,6 +170,17 @@ fn identity(users: Arc<MemoryUsers>, passwords: Arc<BcryptPasswords>, tokens: Ar
     };
     let seconds = Duration::from_secs;
     Identity::new(parts, Times { token: seconds(3600), access: seconds(900), refresh: seconds(86_400) }, true)
+}
+
+/// Without a provider.
+fn openid(users: Arc<dyn Users>) -> Arc<OpenIdDoor> {
+    let outbox = Arc::new(MemoryOutbox::default());
+    Arc::new(OpenIdDoor {
+        provider: Arc::new(NoProvider),
+        identities: Arc::new(MemoryIdentities::new(users, outbox)),
+        journal: Arc::new(MemorySignInJournal::default()),
+        sealer: Arc::new(Unsealed),
+    })
 }
 
 /// No flow and no task, over a store in memory.
