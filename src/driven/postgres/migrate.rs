@@ -45,6 +45,8 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0051_create_flow_drop_week",
     "0015_create_queue",
     "0016_create_identity",
+    "0025_create_grade_evidence",
+    "0030_create_room",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.

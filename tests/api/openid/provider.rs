@@ -40,6 +40,8 @@ impl Provider {
         };
         let ready = tokio::time::timeout(Duration::from_secs(60), ready).await;
         assert_eq!(ready, Ok(true), "the provider does not start");
+        // It dies of a pipe that nobody reads.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self { issuer: format!("http://127.0.0.1:{port}"), process }
     }
 
