@@ -80,6 +80,7 @@ mod tests {
             version: "1".into(),
             apply_timeout_s: 60,
             grade_timeout_s: 60,
+            grading: Default::default(),
         })
     }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use flow_domain::openid::{OAuthVerifier, Profile, Shown, Subject};
 use flow_domain::{Error, Result};
-use openidconnect::core::{CoreIdToken, CoreTokenIntrospectionResponse};
+use openidconnect::core::{CoreErrorResponseType, CoreIdToken, CoreTokenIntrospectionResponse};
 use openidconnect::http::{Method, Request};
 use openidconnect::url::Url;
 use openidconnect::{AccessToken, IntrospectionUrl, Nonce, RequestTokenError, TokenIntrospectionResponse};
@@ -61,7 +61,15 @@ impl OidcProvider {
             .request_async(&self.wire)
             .await
             .map_err(|error| match error {
-                RequestTokenError::Request(error) => away(error),
+                // Refused for what we are, not for what we asked about.
+                RequestTokenError::ServerResponse(refusal)
+                    if !matches!(
+                        refusal.error(),
+                        CoreErrorResponseType::InvalidClient | CoreErrorResponseType::UnauthorizedClient
+                    ) =>
+                {
+                    token_invalid().because(refusal)
+                }
                 other => away(other),
             })?;
         if !answer.active() {

@@ -47,6 +47,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0016_create_identity",
     "0025_create_grade_evidence",
     "0030_create_room",
+    "0050_create_flow_schedule",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.

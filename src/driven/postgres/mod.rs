@@ -35,7 +35,6 @@ pub use queue::PgQueue;
 pub use revocations::PgRevocations;
 pub use rooms::PgRoomStore;
 pub use schedules::PgSchedules;
-pub use state_copies::{PgStateCopies, StateKey};
 pub use sign_ins::PgSignInJournal;
 pub use state_copies::PgStateCopies;
 pub use users::PgUsers;

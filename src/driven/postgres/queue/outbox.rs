@@ -64,22 +64,32 @@ impl Outbox for PgQueue {
     async fn relay(&self, queue: &dyn Queue, at_most: usize) -> Result<usize> {
         let mut client = self.pool.client().await?;
         let transaction = client.transaction().await.map_err(error::from)?;
-        let (seqs, events) = waiting(&transaction, at_most).await?;
-        if events.is_empty() {
-            return Ok(0);
+        match hand_over(&transaction, queue, at_most).await {
+            // A commit that fails after this publishes them again: consumers know them by their ids.
+            Ok(relayed) => transaction.commit().await.map_err(error::from).map(|()| relayed),
+            Err(refusal) => {
+                // Waited for, so that the lock is free when the caller tries again; a dead connection frees it too.
+                let _ = transaction.rollback().await;
+                Err(refusal)
+            }
         }
-        // A commit that fails after this publishes them again: consumers know them by their ids.
-        tokio::time::timeout(PUBLISH_TIMEOUT, queue.publish(&events)).await.map_err(|_| {
-            Error::unavailable("queue.unavailable", "The queue does not answer; try again shortly.")
-        })??;
-        execute(&transaction, RELAYED, &[&seqs]).await?;
-        transaction.commit().await.map_err(error::from)?;
-        Ok(events.len())
     }
 
     async fn stirred(&self) {
         let _ = tokio::time::timeout(LOOK_EVERY, self.stirred.notified()).await;
     }
+}
+
+async fn hand_over(transaction: &Transaction<'_>, queue: &dyn Queue, at_most: usize) -> Result<usize> {
+    let (seqs, events) = waiting(transaction, at_most).await?;
+    if events.is_empty() {
+        return Ok(0);
+    }
+    tokio::time::timeout(PUBLISH_TIMEOUT, queue.publish(&events)).await.map_err(|_| {
+        Error::unavailable("queue.unavailable", "The queue does not answer; try again shortly.")
+    })??;
+    execute(transaction, RELAYED, &[&seqs]).await?;
+    Ok(events.len())
 }
 
 /// The oldest, if no other relay is at work.
