@@ -78,8 +78,12 @@ mod tests {
             minutes: 5,
             dir: PathBuf::new(),
             version: "1".into(),
-            apply_timeout_s: 60,
-            grade_timeout_s: 60,
+            difficulty: Default::default(),
+            allow: Default::default(),
+            tutorial: Default::default(),
+            limits: Default::default(),
+            variables: Default::default(),
+            outputs: Default::default(),
             grading: Default::default(),
         })
     }

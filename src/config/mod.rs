@@ -14,9 +14,9 @@ use flow_domain::flows::Alias;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+pub use oidc::{Oidc, TokenCheck};
 use overlay::Override;
 use schema::Schema;
-pub use oidc::{Oidc, TokenCheck};
 pub use secret::{Secret, StateKey};
 pub use sections::*;
 

@@ -3,8 +3,8 @@
 //! Nothing here knows HTTP or SQL. What the domain needs from outside it names as a port, a trait in
 //! [`ports`] or beside its subject ([`flows::FlowStore`]); the adapters live in the service crate.
 
-pub mod cancel;
 pub mod cache;
+pub mod cancel;
 pub mod clock;
 pub mod datasets;
 pub mod error;

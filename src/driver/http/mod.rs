@@ -36,8 +36,8 @@ mod sessions;
 mod streams;
 #[cfg(test)]
 mod tests;
-mod users;
 mod user_create;
+mod users;
 mod visitor;
 
 pub use answer::{Answer, Handled};

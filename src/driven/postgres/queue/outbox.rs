@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::GenericClient;
+use deadpool_postgres::Transaction;
 use flow_domain::queue::{Event, Outbox, Queue};
 use flow_domain::{Error, Result};
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio_postgres::Transaction;
 use uuid::Uuid;
 
 use super::{PgQueue, count, error, event, execute};
