@@ -15,6 +15,7 @@ use super::{Notes, Process, Script, code, count, eager, fail, flow, over_both, r
 over_both!(
     retries_are_recorded_one_by_one,
     a_step_that_never_succeeds_fails_after_its_attempts,
+    an_outage_of_our_own_database_uses_up_no_attempts,
     a_failure_for_good_is_not_tried_again,
     a_timed_out_attempt_is_stopped_before_its_retry_starts,
     a_wait_holds_no_slot,
@@ -50,6 +51,28 @@ async fn a_step_that_never_succeeds_fails_after_its_attempts(store: Arc<dyn Flow
         (RunStatus::Failed, Some(Cause::Failure), "busy")
     );
     assert_eq!((run.steps.len(), count(&busy.runs)), (3, 3));
+}
+
+async fn an_outage_of_our_own_database_uses_up_no_attempts(store: Arc<dyn FlowStore>) {
+    let away = || retry("database.unavailable");
+    let stores = Script::new("stores")
+        .policy(eager(2))
+        .runs(move |context, _| async move {
+            if context.attempt < 5 { away() } else { Outcome::Done(json!(context.attempt)) }
+        })
+        .undoes({
+            let tries = AtomicUsize::new(0);
+            move |_, _| {
+                let tried = tries.fetch_add(1, Ordering::SeqCst);
+                async move { if tried < 5 { away() } else { Outcome::Done(Value::Null) } }
+            }
+        });
+    let (stores, broken) =
+        (stores.made(), Script::new("broken").runs(|_, _| async { fail("broken") }).made());
+    let process = Process::start(store, &[stores.clone(), broken]).await;
+    let run = process.run(flow(&["stores", "broken"])).await;
+    assert_eq!((run.head.status, code(&run)), (RunStatus::Undone, "broken"));
+    assert_eq!((count(&stores.runs), count(&stores.undos)), (5, 6));
 }
 
 async fn a_failure_for_good_is_not_tried_again(store: Arc<dyn FlowStore>) {

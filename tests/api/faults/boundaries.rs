@@ -18,7 +18,7 @@ use crate::harness::TestDb;
 /// Longer than a busy machine takes for any of this.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Services at once; each mostly waits for a lease to run out.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 8;
 const LOCK: i64 = 4711;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -175,7 +175,7 @@ impl Engine {
         self.settle(run).await
     }
 
-    /// Another attempt if one is left, else the step has failed.
+    /// Another attempt if one is left or none was to blame, else the step has failed.
     fn try_again(
         &self,
         run: &mut Run,
@@ -185,7 +185,7 @@ impl Engine {
         after: Option<Duration>,
     ) {
         let (attempt, now) = (run.steps[position].attempt, clock::now());
-        if attempt >= policy.attempts {
+        if attempt >= policy.attempts && !is_outage(&failure.reason) {
             return run.fail_step(position, Failure { reason: clean(failure.reason), ..failure }, now);
         }
         let pause = backoff(policy, attempt).max(after.unwrap_or_default());
@@ -247,6 +247,12 @@ pub(super) fn backoff(policy: Policy, attempt: u32) -> Duration {
         .build()
         .last()
         .unwrap_or(policy.backoff)
+}
+
+/// Whether the service's own database was away. That is no fault of the step's and uses up no attempts: each is
+/// written down before the next, so that there are few until the database is back.
+pub(super) fn is_outage(reason: &Reason) -> bool {
+    reason.code == "database.unavailable"
 }
 
 fn refers_to_outputs(input: &Value) -> bool {

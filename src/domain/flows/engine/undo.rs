@@ -2,7 +2,7 @@
 
 use super::attempt::{Call, Ended};
 use super::bounds::clean;
-use super::step::{backoff, policy_of};
+use super::step::{backoff, is_outage, policy_of};
 use super::{Engine, Halt, MOST_TAKEOVERS};
 use crate::CancelSignal;
 use crate::clock;
@@ -80,7 +80,7 @@ impl Engine {
             step.task
         );
         let now = clock::now();
-        let left = attempt < policy.attempts.max(LEAST_ATTEMPTS);
+        let left = attempt < policy.attempts.max(LEAST_ATTEMPTS) || is_outage(&reason);
         let again = left.then(|| now + backoff(policy, attempt).max(after.unwrap_or_default()));
         run.fail_undo(position, clean(reason), again, now);
         self.settle(run).await
