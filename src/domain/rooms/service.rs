@@ -134,7 +134,10 @@ impl Rooms {
                     "This room is for those in the lab: launch it first.",
                 )),
             },
-            Place::Session(_) => Err(Error::not_found("room.unknown", "There is no such room.")),
+            Place::Session(id) => match self.sessions.session(id).await? {
+                Some(session) if session.user == caller.id => Ok(()),
+                _ => Err(Error::not_found("room.unknown", "There is no such room.")),
+            },
         }
     }
 

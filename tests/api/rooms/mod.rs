@@ -1,6 +1,7 @@
 //! Rooms, through HTTP and real sockets.
 
 mod client;
+mod logins;
 mod people;
 mod reading;
 mod refusals;
