@@ -2,14 +2,14 @@
 
 mod known;
 
+mod watch;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use super::catalogue::{Catalogue, Flow};
 use super::engine::{Engine, FlowPlan, Submitted, Watch};
-use super::event::Event;
 use super::posted::Posted;
 use super::registry::Registry;
 use super::run::{Run, RunStatus, Start};
@@ -18,9 +18,6 @@ use super::why::{Why, explain};
 use crate::clock;
 use crate::users::{Caller, Role};
 use crate::{Cancel, Error, Fault, Result, RunId};
-
-/// How often a run that another process drives is looked at while somebody waits for it.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 pub struct Flows {
     engine: Arc<Engine>,
@@ -161,38 +158,6 @@ impl Flows {
         }
     }
 
-    /// Waits until the run is over, but no longer than `at_most` nor than this process, and returns it as it is then.
-    /// The run goes on whether or not anybody waits.
-    pub async fn wait(&self, started: Started, at_most: Duration) -> Result<Run> {
-        let Started { run, mut watch, .. } = started;
-        if run.head.status.is_final() || at_most.is_zero() {
-            return Ok(run);
-        }
-        let id = run.id;
-        let ended = async {
-            loop {
-                if let Some(watch) = &mut watch
-                    && let Ok(glimpse) = watch.wait_for(|glimpse| glimpse.ended.is_some()).await
-                    && let Some(run) = &glimpse.ended
-                {
-                    return Run::clone(run);
-                }
-                // Another process drives it, or does by now; if the store is away, it is asked again.
-                match self.store.run(id).await {
-                    Ok(Some(run)) if run.head.status.is_final() => return run,
-                    _ => tokio::time::sleep(LOOK_EVERY).await,
-                }
-                watch = self.engine.live().watch(id);
-            }
-        };
-        tokio::select! {
-            run = ended => return Ok(run),
-            () = tokio::time::sleep(at_most) => {}
-            () = self.engine.stopped() => {}
-        }
-        self.known(id).await
-    }
-
     /// A run that this caller may see.
     pub async fn run(&self, caller: &Caller, id: RunId) -> Result<Run> {
         let run = self.store.run(id).await?.filter(|run| caller.sees(run.caller.id));
@@ -259,40 +224,6 @@ impl Flows {
         let run = self.run(caller, id).await?;
         let standing = self.store.standing(&run).await?;
         Ok(explain(&run, &standing, caller.role, clock::now()))
-    }
-
-    /// Events after this number, and whether the run has ended with the last of them. Waits up to `at_most` for the
-    /// first.
-    pub async fn events(
-        &self,
-        run: RunId,
-        after: i64,
-        limit: usize,
-        at_most: Duration,
-    ) -> Result<(Vec<Event>, bool)> {
-        let deadline = tokio::time::Instant::now() + at_most;
-        let mut watch = self.engine.live().watch(run);
-        loop {
-            if let Some(watch) = &mut watch {
-                watch.mark_unchanged();
-            }
-            let (events, done) = self.store.events(run, after, limit).await?;
-            if done || !events.is_empty() || tokio::time::Instant::now() >= deadline {
-                return Ok((events, done));
-            }
-            match &mut watch {
-                Some(here) => {
-                    let changed = tokio::time::timeout_at(deadline, here.changed()).await;
-                    if matches!(changed, Ok(Err(_))) {
-                        watch = None;
-                    }
-                }
-                None => {
-                    tokio::time::sleep_until(deadline.min(tokio::time::Instant::now() + LOOK_EVERY)).await;
-                    watch = self.engine.live().watch(run);
-                }
-            }
-        }
     }
 
     async fn known(&self, id: RunId) -> Result<Run> {

@@ -1,3 +1,6 @@
+mod impatient;
+mod refusing;
+
 use std::time::{Duration, Instant};
 
 use flow_domain::queue::{Delivery, Event, GivenBack, Outbox, Queue, Subscription};
@@ -6,6 +9,10 @@ use flow_manager::driven::postgres::PgQueue;
 use serde_json::json;
 
 use crate::harness::TestDb;
+use impatient::{
+    a_late_delivery_settles_nothing, an_event_that_kills_its_consumers_is_a_dead_letter,
+    an_event_whose_consumer_died_comes_again,
+};
 
 /// Longer than any test takes: nothing is taken from a consumer by the clock.
 const LONG: Duration = Duration::from_secs(600);
@@ -258,83 +265,4 @@ async fn consumers_of_one_name_share(queue: &dyn Both) {
     heard.sort();
     heard.dedup();
     assert_eq!((all, heard.len()), (40, 40));
-}
-
-async fn an_event_whose_consumer_died_comes_again(queue: &dyn Both) {
-    declare(queue, "mortal", "mortal.made", 9).await;
-    queue.publish(&[event("mortal.made", "k", 1)]).await.unwrap();
-    let first = one(queue, "mortal").await;
-    let second = one(queue, "mortal").await;
-    assert_eq!((first.attempt, second.attempt), (1, 2));
-    assert_eq!(first.event, second.event);
-    queue.ack("mortal", &second).await.unwrap();
-}
-
-async fn a_late_delivery_settles_nothing(queue: &dyn Both) {
-    declare(queue, "slow", "slow.made", 1000).await;
-    queue.publish(&[event("slow.made", "k", 1)]).await.unwrap();
-    let first = one(queue, "slow").await;
-    let second = one(queue, "slow").await;
-    queue.ack("slow", &first).await.unwrap();
-    queue.bury("slow", &first, "late").await.unwrap();
-    assert_eq!(queue.give_back("slow", &first, "late", LONG).await.unwrap(), GivenBack::Late);
-    let third = one(queue, "slow").await;
-    assert_eq!(third.event, second.event);
-    assert_eq!(queue.dead("slow", 10).await.unwrap(), []);
-}
-
-async fn an_event_that_kills_its_consumers_is_a_dead_letter(queue: &dyn Both) {
-    declare(queue, "poison", "poison.made", 2).await;
-    queue.publish(&[event("poison.made", "k", 1)]).await.unwrap();
-    for attempt in 1..=2 {
-        assert_eq!(one(queue, "poison").await.attempt, attempt);
-    }
-    let letter = dead(queue, "poison").await;
-    assert_eq!(letter.attempts, 2);
-    assert!(letter.reason.contains("2 times"), "{}", letter.reason);
-}
-
-mod refusing {
-    use super::*;
-    use async_trait::async_trait;
-    use flow_domain::queue::DeadLetter;
-    use flow_domain::{Error, EventId, Result};
-
-    /// A broker that is away.
-    pub struct Refusing;
-
-    fn away<T>() -> Result<T> {
-        Err(Error::unavailable("queue.unavailable", "away"))
-    }
-
-    #[async_trait]
-    impl Queue for Refusing {
-        async fn declare(&self, _: &Subscription) -> Result<()> {
-            away()
-        }
-        async fn publish(&self, _: &[Event]) -> Result<()> {
-            away()
-        }
-        async fn receive(&self, _: &str, _: usize) -> Result<Vec<Delivery>> {
-            away()
-        }
-        async fn ack(&self, _: &str, _: &Delivery) -> Result<()> {
-            away()
-        }
-        async fn give_back(&self, _: &str, _: &Delivery, _: &str, _: Duration) -> Result<GivenBack> {
-            away()
-        }
-        async fn bury(&self, _: &str, _: &Delivery, _: &str) -> Result<()> {
-            away()
-        }
-        async fn dead(&self, _: &str, _: usize) -> Result<Vec<DeadLetter>> {
-            away()
-        }
-        async fn revive(&self, _: &str, _: EventId) -> Result<bool> {
-            away()
-        }
-        async fn forget(&self, _: &str, _: EventId) -> Result<bool> {
-            away()
-        }
-    }
 }
