@@ -16,7 +16,11 @@ use tokio::runtime::Runtime;
 use super::{Process, Script, code, count, flow, over_both, pg_store, until, worker};
 use crate::harness::TestDb;
 
-over_both!(three_takeovers_at_one_step_fail_it, what_stops_in_good_order_is_gone_on_with_at_once,);
+over_both!(
+    three_takeovers_at_one_step_fail_it,
+    what_stops_in_good_order_is_gone_on_with_at_once,
+    a_process_that_lost_its_run_goes_on_with_nothing_of_it,
+);
 
 /// A process that can be ended as by a kill: nothing of it runs any more, and it says goodbye to nobody.
 struct Doomed(Option<Runtime>);
@@ -221,4 +225,39 @@ async fn what_stops_in_good_order_is_gone_on_with_at_once(store: Arc<dyn FlowSto
     assert!(stopped.elapsed() < Duration::from_secs(4), "no lease was waited for: {:?}", stopped.elapsed());
     let refused = first.flows.start(&first.caller, flow(&["task"]), json!({}), None).await.err().unwrap();
     assert_eq!(refused.code, "service.draining");
+}
+
+async fn a_process_that_lost_its_run_goes_on_with_nothing_of_it(store: Arc<dyn FlowStore>) {
+    struct Gone(Arc<AtomicUsize>);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let gone = Arc::new(AtomicUsize::new(0));
+    let held = gone.clone();
+    let talks = Script::new("talks").runs(move |ctx, _| {
+        let held = Gone(held.clone());
+        async move {
+            let _held = held;
+            while !ctx.cancel.is_forced() {
+                ctx.line("still here");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Outcome::Done(Value::Null)
+        }
+    });
+    let talks = talks.made();
+    let tasks = slice::from_ref(&talks);
+    let process = Process::start(store.clone(), tasks).await;
+    let id = process.begin(flow(&["talks"])).await;
+    until(async || (count(&talks.runs) == 1).then_some(())).await;
+    let heir = worker(tasks);
+    store.renew(&heir).await.unwrap();
+    let taken = async || {
+        let claimed = store.claim(&heir, 100, Some(Duration::ZERO)).await.unwrap();
+        claimed.iter().any(|run| run.id == id).then_some(())
+    };
+    until(taken).await;
+    until(async || (gone.load(Ordering::SeqCst) == 1).then_some(())).await;
 }

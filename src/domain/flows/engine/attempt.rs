@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::reports::Reports;
 use super::{Engine, Halt};
@@ -49,7 +49,8 @@ pub(super) enum Ended {
 
 /// A call under way.
 struct Calling {
-    handle: JoinHandle<Outcome>,
+    /// Gone when this is dropped: a process that lost its run goes on with nothing of it.
+    handle: AbortOnDropHandle<Outcome>,
     position: usize,
     stop: CancelSignal,
     reports: Arc<Reports>,
@@ -103,7 +104,7 @@ impl Engine {
         let stop = CancelSignal::new();
         let context = self.context(run, position, stop.clone(), reports.clone());
         let leaves = self.leaves_children && call.task().pins_host();
-        let handle = tokio::spawn(async move {
+        let handle = AbortOnDropHandle::new(tokio::spawn(async move {
             let outcome = match call {
                 Call::Run(task, input) => task.run(&context, Arc::unwrap_or_clone(input)).await,
                 Call::Undo(task, input, output) => {
@@ -111,7 +112,7 @@ impl Engine {
                 }
             };
             scrubbed(&given, outcome)
-        });
+        }));
         Calling { handle, position, stop, reports, leaves }
     }
 
