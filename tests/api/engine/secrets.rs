@@ -7,27 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use flow_domain::flows::{Outcome, RunStatus};
 use serde_json::{Value, json};
-use tokio_postgres::NoTls;
 
 use super::{Process, SECRET, Script, count, eager, fail, pg_store};
 use crate::harness::TestDb;
-
-/// Every table's rows as text.
-async fn dump(db: &TestDb) -> String {
-    let (client, connection) = db.config.connect(NoTls).await.unwrap();
-    tokio::spawn(connection);
-    let tables = "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables
-                  where schemaname not in ('pg_catalog', 'information_schema')";
-    let mut text = String::new();
-    for table in client.query(tables, &[]).await.unwrap() {
-        let table: String = table.get(0);
-        for row in client.query(&format!("select t::text from {table} t"), &[]).await.unwrap() {
-            text.push_str(row.get(0));
-            text.push('\n');
-        }
-    }
-    text
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_form_of_a_secret_is_stored_or_shown() {
@@ -70,7 +52,7 @@ async fn no_form_of_a_secret_is_stored_or_shown() {
     assert_eq!((run.head.status, count(&leaks.runs), count(&leaks.undos)), (RunStatus::UndoFailed, 2, 3));
     assert_eq!(run.steps[0].secrets[0].path, "the/canary");
 
-    let (everything, events) = (dump(&db).await, json!(process.events(run.id).await).to_string());
+    let (everything, events) = (db.dump().await, json!(process.events(run.id).await).to_string());
     assert!(everything.contains("the/canary") && everything.contains("***"), "the dump has what it should");
     assert!(events.contains("using *** now"), "{events}");
     for form in &forms {

@@ -61,15 +61,19 @@ async fn a_program_whose_wrapper_was_killed_is_watched_and_then_lost() {
     assert!(!lives(&read(&bench.path("child"))), "what it left behind goes with it");
 }
 
-#[tokio::test]
-async fn a_start_that_was_prepared_and_not_made_is_called_off() {
-    let bench = Bench::new();
-    // An executable that ends at once stands for a wrapper that died before it took the lock.
-    let broken = ChildPrograms::new(ProcessOptions {
+/// An executable that ends at once stands for a wrapper that died before it took the lock.
+fn broken(bench: &Bench) -> ChildPrograms {
+    ChildPrograms::new(ProcessOptions {
         executable: "/bin/true".into(),
         records: bench.path("records"),
         allowed: BTreeMap::new(),
-    });
+    })
+}
+
+#[tokio::test]
+async fn a_start_that_was_prepared_and_not_made_is_called_off() {
+    let bench = Bench::new();
+    let broken = broken(&bench);
     let program = bench.script("touch ran");
     let error = broken.run(program, &Heard::default(), &CancelSignal::new()).await.unwrap_err();
     assert_eq!(error.code, "program.not_started");
@@ -92,11 +96,7 @@ async fn a_start_that_was_prepared_and_not_made_is_called_off() {
 #[tokio::test]
 async fn a_starter_whose_wrapper_is_dead_starts_nothing() {
     let bench = Bench::new();
-    let broken = ChildPrograms::new(ProcessOptions {
-        executable: "/bin/true".into(),
-        records: bench.path("records"),
-        allowed: BTreeMap::new(),
-    });
+    let broken = broken(&bench);
     let program = bench.script("touch ran");
     broken.run(program, &Heard::default(), &CancelSignal::new()).await.unwrap_err();
     std::fs::write(bench.record().join("begun"), "").unwrap();
