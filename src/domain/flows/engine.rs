@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use lease::Lease;
-pub use live::Live;
+pub use live::{Live, Watch};
 pub use plan::{FlowPlan, PlannedStep};
-pub use submit::{Submitted, Watch};
+pub use submit::Submitted;
 
 use lease::RENEW_EVERY;
 

@@ -8,18 +8,16 @@ use tokio::sync::{Notify, watch};
 use crate::flows::run::Run;
 use crate::{Cancel, CancelSignal, RunId};
 
-/// What a watcher of a local run sees.
-#[derive(Clone, Default)]
-pub struct Glimpse {
-    /// Counts durable writes.
-    pub writes: u64,
-    /// The run, once it is over.
-    pub ended: Option<Arc<Run>>,
-}
+/// Waits for the end of a run that this process drives: the run, once it is over. Closes when the process lets the run
+/// go, ended or not.
+pub type Watch = watch::Receiver<Option<Arc<Run>>>;
 
+/// Most watchers wait for the end: a channel of its own does not wake them at every write.
 struct Entry {
     cancel: CancelSignal,
-    glimpse: watch::Sender<Glimpse>,
+    /// Counts durable writes.
+    writes: watch::Sender<u64>,
+    end: watch::Sender<Option<Arc<Run>>>,
 }
 
 #[derive(Default)]
@@ -30,10 +28,15 @@ pub struct Live {
 }
 
 impl Live {
-    /// Follows a run that this process drives; none if it does not. The channel closes when the process lets the
-    /// run go, ended or not.
-    pub fn watch(&self, run: RunId) -> Option<watch::Receiver<Glimpse>> {
-        self.lock().get(&run).map(|entry| entry.glimpse.subscribe())
+    /// Follows a run to its end; none if this process does not drive it.
+    pub fn watch(&self, run: RunId) -> Option<Watch> {
+        self.lock().get(&run).map(|entry| entry.end.subscribe())
+    }
+
+    /// Follows a run from write to write; none if this process does not drive it. The channel closes when the process
+    /// lets the run go.
+    pub fn writes(&self, run: RunId) -> Option<watch::Receiver<u64>> {
+        self.lock().get(&run).map(|entry| entry.writes.subscribe())
     }
 
     /// Reaches a running task at once. `false` when the run is not driven here.
@@ -56,16 +59,17 @@ impl Live {
         self.len() == 0
     }
 
-    pub(super) fn open(&self, run: RunId) -> (CancelSignal, watch::Receiver<Glimpse>) {
+    pub(super) fn open(&self, run: RunId) -> (CancelSignal, Watch) {
         let cancel = CancelSignal::new();
-        let (glimpse, watch) = watch::channel(Glimpse::default());
-        self.lock().insert(run, Entry { cancel: cancel.clone(), glimpse });
+        let (end, watch) = watch::channel(None);
+        let (writes, _) = watch::channel(0);
+        self.lock().insert(run, Entry { cancel: cancel.clone(), writes, end });
         (cancel, watch)
     }
 
     pub(super) fn changed(&self, run: RunId, cancel: Option<Cancel>) {
         if let Some(entry) = self.lock().get(&run) {
-            entry.glimpse.send_modify(|glimpse| glimpse.writes += 1);
+            entry.writes.send_modify(|writes| *writes += 1);
             if let Some(how) = cancel {
                 entry.cancel.tell(how);
             }
@@ -75,7 +79,7 @@ impl Live {
     pub(super) fn close(&self, run: Run, ended: bool) {
         let entry = self.lock().remove(&run.id);
         if let (Some(entry), true) = (entry, ended) {
-            entry.glimpse.send_modify(|glimpse| glimpse.ended = Some(Arc::new(run)));
+            entry.end.send_replace(Some(Arc::new(run)));
         }
     }
 

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 
 use super::lease::RENEW_EVERY;
-use super::{Engine, live};
+use super::{Engine, Watch};
 use crate::flows::run::Run;
 use crate::flows::store::{Created, Idempotency, NewRun};
 use crate::{Kind, Result, RunId};
-
-/// Follows a run that this process drives; closes when the process lets it go.
-pub type Watch = tokio::sync::watch::Receiver<live::Glimpse>;
 
 /// A run that was handed in.
 pub struct Submitted {

@@ -22,10 +22,10 @@ impl Flows {
         let ended = async {
             loop {
                 if let Some(watch) = &mut watch
-                    && let Ok(glimpse) = watch.wait_for(|glimpse| glimpse.ended.is_some()).await
-                    && let Some(run) = &glimpse.ended
+                    && let Ok(end) = watch.wait_for(Option::is_some).await
+                    && let Some(run) = end.as_deref()
                 {
-                    return Run::clone(run);
+                    return run.clone();
                 }
                 // Another process drives it, or does by now; if the store is away, it is asked again.
                 match self.store.run(id).await {
@@ -53,25 +53,25 @@ impl Flows {
         at_most: Duration,
     ) -> Result<(Vec<Event>, bool)> {
         let deadline = tokio::time::Instant::now() + at_most;
-        let mut watch = self.engine.live().watch(run);
+        let mut writes = self.engine.live().writes(run);
         loop {
-            if let Some(watch) = &mut watch {
-                watch.mark_unchanged();
+            if let Some(writes) = &mut writes {
+                writes.mark_unchanged();
             }
             let (events, done) = self.store.events(run, after, limit).await?;
             if done || !events.is_empty() || tokio::time::Instant::now() >= deadline {
                 return Ok((events, done));
             }
-            match &mut watch {
+            match &mut writes {
                 Some(here) => {
                     let changed = tokio::time::timeout_at(deadline, here.changed()).await;
                     if matches!(changed, Ok(Err(_))) {
-                        watch = None;
+                        writes = None;
                     }
                 }
                 None => {
                     tokio::time::sleep_until(deadline.min(tokio::time::Instant::now() + LOOK_EVERY)).await;
-                    watch = self.engine.live().watch(run);
+                    writes = self.engine.live().writes(run);
                 }
             }
         }

@@ -11,11 +11,18 @@ use uuid::Uuid;
 
 use super::Write;
 use super::columns::Arrays;
+use super::socket::Socket;
 use super::statement::Shape;
 use crate::driven::postgres::error;
 use crate::driven::postgres::flow_store::rows;
 
 pub(super) struct Connection {
+    socket: Socket,
+    session: Session,
+}
+
+/// What is asked of the server.
+struct Session {
     client: Client,
     /// In the order of [`Shape::ALL`].
     statements: Vec<Statement>,
@@ -43,24 +50,38 @@ const SETTINGS: &str = "set enable_seqscan = off; set enable_mergejoin = off; \
 
 impl Connection {
     pub(super) async fn open(config: &Config) -> Result<Self, Error> {
-        let (client, connection) = config.connect(NoTls).await.map_err(error::from)?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                log::info!("the checkpoint connection ended: {}", error::describe(&error));
-            }
-        });
+        let (client, half) = config.connect(NoTls).await.map_err(error::from)?;
+        let mut socket = Socket::new(half);
+        let session = socket.until(Session::begin(client)).await?;
+        Ok(Self { socket, session })
+    }
+
+    /// Waits for the connection's end.
+    pub(super) async fn ended(&mut self) {
+        self.socket.ended().await;
+    }
+
+    /// Writes the whole group in one commit.
+    pub(super) async fn write(&mut self, group: &[Write]) -> Result<Stored, Failed> {
+        self.socket.until(self.session.write(group)).await
+    }
+
+    /// After a lost answer: which of these were stored after all? Those are answered; the rest is returned. An error
+    /// gives the whole group back.
+    pub(super) async fn settle_lost(&mut self, group: Vec<Write>) -> Result<Vec<Write>, Vec<Write>> {
+        self.socket.until(self.session.settle_lost(group)).await
+    }
+}
+
+impl Session {
+    async fn begin(client: Client) -> Result<Self, Error> {
         client.batch_execute(SETTINGS).await.map_err(error::from)?;
         let prepared = Shape::ALL.map(|shape| client.prepare(shape.sql()));
         let statements = try_join_all(prepared).await.map_err(error::from)?;
         Ok(Self { client, statements })
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
-    }
-
-    /// Writes the whole group in one commit.
-    pub(super) async fn write(&self, group: &[Write]) -> Result<Stored, Failed> {
+    async fn write(&self, group: &[Write]) -> Result<Stored, Failed> {
         let arrays = Arrays::of(group);
         let keys = arrays.handed_on();
         if keys.is_empty() {
@@ -97,9 +118,7 @@ impl Connection {
         rows.iter().map(|row| Ok((RunId(row.get("id")), rows::cancel(row).map_err(Failed::Data)?))).collect()
     }
 
-    /// After a lost answer: which of these were stored after all? Those are answered; the rest is returned. An error
-    /// gives the whole group back.
-    pub(super) async fn settle_lost(&self, group: Vec<Write>) -> Result<Vec<Write>, Vec<Write>> {
+    async fn settle_lost(&self, group: Vec<Write>) -> Result<Vec<Write>, Vec<Write>> {
         let ids: Vec<Uuid> = group.iter().map(|write| write.run().0).collect();
         let sql = "select id, epoch, version, cancel_requested, cancel_forced from flow_run where id = any($1::uuid[])";
         let Ok(rows) = self.client.query(sql, &[&ids]).await else { return Err(group) };

@@ -1,20 +1,20 @@
 //! The group commit: whatever waits to be written goes out in one statement and one commit.
 //!
-//! While batches are on their way the next one gathers; when a connection is free a lone write leaves at once. So the
-//! size of a batch follows the load and nobody waits for company. A run has one write on its way at most, so batches
-//! on different connections never touch the same rows.
+//! While a batch is on its way the next one gathers; when none is, a lone write leaves at once. So the size of a batch
+//! follows the load and nobody waits for company. One connection does better than several: these would cut the same
+//! writes into more batches, and each batch costs a statement's set-up and a commit.
 
 mod batch;
 mod columns;
+mod socket;
 mod statement;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use flow_domain::flows::run::Run;
 use flow_domain::flows::store::{Ack, Checkpoint};
 use flow_domain::{Error, Result};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::Config;
 
 use batch::{Connection, Failed};
@@ -23,8 +23,6 @@ use batch::{Connection, Failed};
 const MOST_WRITES: usize = 256;
 /// Writes that may wait before those who bring more wait too.
 const MOST_WAITING: usize = 4096;
-/// Batches that may be on their way at once: while one waits for the disk, another keeps the server's cores busy.
-const CONNECTIONS: usize = 2;
 /// Between attempts to reach a database that is away.
 const RECONNECT_EVERY: Duration = Duration::from_millis(200);
 
@@ -41,10 +39,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(config: Config) -> Self {
         let (queue, waiting) = mpsc::channel(MOST_WAITING);
-        let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..CONNECTIONS {
-            tokio::spawn(write(config.clone(), waiting.clone()));
-        }
+        tokio::spawn(write(config, waiting));
         Self { queue }
     }
 
@@ -67,36 +62,45 @@ impl Writer {
     }
 }
 
-async fn write(config: Config, waiting: Arc<Mutex<mpsc::Receiver<Write>>>) {
+type Waiting = mpsc::Receiver<Write>;
+
+async fn write(config: Config, mut waiting: Waiting) {
     let mut connection = None;
     let mut writes = Vec::with_capacity(MOST_WRITES);
-    while gather(&waiting, &mut writes).await {
+    while gather(&mut waiting, &mut connection, &mut writes).await {
         // Rows are locked in the order of their ids, so that two processes cannot wait for each other.
         writes.sort_unstable_by_key(Write::run);
         let mut groups = vec![std::mem::take(&mut writes)];
         while let Some(group) = groups.pop() {
-            groups.extend(write_group(&config, &waiting, &mut connection, group).await);
+            groups.extend(write_group(&config, &mut waiting, &mut connection, group).await);
         }
     }
 }
 
-/// Takes all that waits; `false` when nobody will bring anything any more.
-async fn gather(waiting: &Mutex<mpsc::Receiver<Write>>, writes: &mut Vec<Write>) -> bool {
-    waiting.lock().await.recv_many(writes, MOST_WRITES).await > 0
+/// Takes all that waits; `false` when nobody will bring anything any more. A connection that ends meanwhile is dropped.
+async fn gather(waiting: &mut Waiting, connection: &mut Option<Connection>, writes: &mut Vec<Write>) -> bool {
+    if let Some(open) = connection {
+        tokio::select! {
+            biased;
+            brought = waiting.recv_many(writes, MOST_WRITES) => return brought > 0,
+            () = open.ended() => *connection = None,
+        }
+    }
+    waiting.recv_many(writes, MOST_WRITES).await > 0
 }
 
 /// Writes a group, or answers into what smaller groups it must be split.
 async fn write_group(
     config: &Config,
-    waiting: &Mutex<mpsc::Receiver<Write>>,
+    waiting: &mut Waiting,
     connection: &mut Option<Connection>,
     mut group: Vec<Write>,
 ) -> Vec<Vec<Write>> {
     loop {
-        let open = match connection.take().filter(|open| !open.is_closed()) {
+        let mut open = match connection.take() {
             Some(open) => open,
             None => match Connection::open(config).await {
-                Ok(open) => {
+                Ok(mut open) => {
                     // An answer may have been lost with the last connection: ask before writing again.
                     match open.settle_lost(group).await {
                         Ok(left) => group = left,
@@ -154,11 +158,11 @@ async fn write_group(
 }
 
 /// Waits before the next attempt. Callers who come meanwhile are not kept waiting for it: only checkpoints join in.
-async fn pause(waiting: &Mutex<mpsc::Receiver<Write>>, mut group: Vec<Write>, error: &Error) -> Vec<Write> {
+async fn pause(waiting: &mut Waiting, mut group: Vec<Write>, error: &Error) -> Vec<Write> {
     let end = tokio::time::Instant::now() + RECONNECT_EVERY;
     let mut more = Vec::new();
     loop {
-        match tokio::time::timeout_at(end, gather(waiting, &mut more)).await {
+        match tokio::time::timeout_at(end, gather(waiting, &mut None, &mut more)).await {
             Ok(true) => group.extend(refuse_creates(std::mem::take(&mut more), error)),
             // Nobody brings anything any more.
             Ok(false) => break tokio::time::sleep_until(end).await,
