@@ -38,6 +38,7 @@ pub(super) fn assemble(
             failures_per_account: auth.failures_per_account,
             failures_per_address: auth.failures_per_address,
             openings_per_address: auth.openings_per_address,
+            shown_per_address: config.oidc.shown_per_address,
         })),
     };
     let seconds = |seconds: std::num::NonZeroU32| Duration::from_secs(seconds.get().into());

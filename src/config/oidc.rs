@@ -20,6 +20,8 @@ pub struct Oidc {
     pub audience: Option<String>,
     pub token_check: TokenCheck,
     pub tokeninfo_url: String,
+    /// 0 is no limit.
+    pub shown_per_address: u32,
 }
 
 /// How `POST /users` checks an access token.

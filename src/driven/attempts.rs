@@ -21,6 +21,8 @@ pub struct AttemptLimits {
     pub failures_per_address: u32,
     /// New accounts and temporary names from one address.
     pub openings_per_address: u32,
+    /// Tokens of another service, shown from one address.
+    pub shown_per_address: u32,
 }
 
 /// Above this, keys that are as good as new are thrown out; more come only as fast as bcrypt lets them.
@@ -30,6 +32,7 @@ pub struct GovernedAttempts {
     accounts: Option<Failures<String>>,
     addresses: Option<Failures<IpAddr>>,
     openings: Option<DefaultKeyedRateLimiter<IpAddr>>,
+    shown: Option<DefaultKeyedRateLimiter<IpAddr>>,
 }
 
 impl GovernedAttempts {
@@ -38,6 +41,7 @@ impl GovernedAttempts {
             accounts: quota(limits.failures_per_account).map(Failures::new),
             addresses: quota(limits.failures_per_address).map(Failures::new),
             openings: quota(limits.openings_per_address).map(DefaultKeyedRateLimiter::keyed),
+            shown: quota(limits.shown_per_address).map(DefaultKeyedRateLimiter::keyed),
         }
     }
 }
@@ -67,13 +71,22 @@ impl Attempts for GovernedAttempts {
     }
 
     fn may_open(&self, from: Option<IpAddr>) -> Result<()> {
-        let (Some(openings), Some(from)) = (&self.openings, from) else { return Ok(()) };
-        if openings.len() > MANY_KEYS {
-            openings.retain_recent();
-        }
-        let clock = DefaultClock::default();
-        openings.check_key(&network(from)).map_err(|until| too_many(until.wait_time_from(clock.now())))
+        counted(self.openings.as_ref(), from)
     }
+
+    fn may_show(&self, from: Option<IpAddr>) -> Result<()> {
+        counted(self.shown.as_ref(), from)
+    }
+}
+
+/// Counts one, whatever comes of it.
+fn counted(limiter: Option<&DefaultKeyedRateLimiter<IpAddr>>, from: Option<IpAddr>) -> Result<()> {
+    let (Some(limiter), Some(from)) = (limiter, from) else { return Ok(()) };
+    if limiter.len() > MANY_KEYS {
+        limiter.retain_recent();
+    }
+    let clock = DefaultClock::default();
+    limiter.check_key(&network(from)).map_err(|until| too_many(until.wait_time_from(clock.now())))
 }
 
 /// One subscriber has a whole /64 of IPv6.

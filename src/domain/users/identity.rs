@@ -39,6 +39,7 @@ pub struct Identity {
     pub accounts: Arc<Accounts>,
     pub revocations: Arc<Revocations>,
     pub tokens: Arc<dyn Tokens>,
+    pub attempts: Arc<dyn Attempts>,
 }
 
 impl Identity {
@@ -46,7 +47,7 @@ impl Identity {
     pub fn new(parts: Parts, times: Times, open_signup: bool) -> Self {
         let Parts { users, passwords, tokens, logins, revocations, attempts } = parts;
         let revocations = Arc::new(Revocations::new(revocations));
-        let check = Arc::new(PasswordCheck { users: users.clone(), passwords, attempts });
+        let check = Arc::new(PasswordCheck { users: users.clone(), passwords, attempts: attempts.clone() });
         let accounts = Arc::new(Accounts {
             users: users.clone(),
             check: check.clone(),
@@ -71,6 +72,6 @@ impl Identity {
             refresh_ttl: times.refresh,
         };
         let access = Access::new(tokens.clone(), revocations.clone(), users);
-        Self { access, sign_in, logins, accounts, revocations, tokens }
+        Self { access, sign_in, logins, accounts, revocations, tokens, attempts }
     }
 }

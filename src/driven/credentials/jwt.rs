@@ -1,6 +1,7 @@
 //! Tokens as JWT, signed with HS256 or ES256.
 
 mod key;
+mod seen;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use super::SigningKey;
 use key::Key;
+use seen::{Seen, fingerprint};
 
 /// Clocks of two replicas differ by less than this, in seconds.
 const LEEWAY_S: u64 = 10;
@@ -27,8 +29,9 @@ pub struct JwtTokens {
     issuer: String,
     audience: String,
     current: Key,
-    /// Tokens of its making are taken too: it was the current one a while ago, or will be.
-    second: Option<Key>,
+    /// Tokens of their making are taken too: each was the current one a while ago, or will be.
+    others: Vec<Key>,
+    seen: Seen,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -54,12 +57,12 @@ impl JwtTokens {
     pub fn new(key: &SigningKey, issuer: impl Into<String>, audience: impl Into<String>) -> Self {
         let (issuer, audience) = (issuer.into(), audience.into());
         let current = Key::new(key, &issuer, &audience);
-        Self { issuer, audience, current, second: None }
+        Self { issuer, audience, current, others: Vec::new(), seen: Seen::default() }
     }
 
-    /// Takes the tokens of a second key too, and makes none with it.
+    /// Takes the tokens of another key too, and makes none with it.
     pub fn accepting(mut self, key: &SigningKey) -> Self {
-        self.second = Some(Key::new(key, &self.issuer, &self.audience));
+        self.others.push(Key::new(key, &self.issuer, &self.audience));
         self
     }
 
@@ -68,7 +71,7 @@ impl JwtTokens {
         match kid {
             None => Some(&self.current),
             Some(kid) if kid == self.current.kid => Some(&self.current),
-            Some(kid) => self.second.as_ref().filter(|key| key.kid == kid),
+            Some(kid) => self.others.iter().find(|key| key.kid == kid),
         }
     }
 }
@@ -100,6 +103,25 @@ impl Tokens for JwtTokens {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(invalid());
         }
+        let fingerprint = fingerprint(token);
+        if let Some(verified) = self.seen.get(&fingerprint) {
+            return Ok(verified);
+        }
+        let verified = self.check(token)?;
+        self.seen.keep(fingerprint, verified.clone());
+        Ok(verified)
+    }
+
+    fn public_keys(&self) -> Result<Value> {
+        let keys = std::iter::once(&self.current).chain(&self.others);
+        let public: Vec<&Value> = keys.filter_map(|key| key.public.as_ref()).collect();
+        Ok(json!({"keys": public}))
+    }
+}
+
+impl JwtTokens {
+    /// Everything that can be wrong with a token.
+    fn check(&self, token: &str) -> Result<Verified> {
         let header = decode_header(token).map_err(|_| invalid())?;
         let key = self.named(header.kid.as_deref()).ok_or_else(invalid)?;
         let data =
@@ -119,12 +141,6 @@ impl Tokens for JwtTokens {
             stamp: Stamp { generation: claims.r#gen, family: claims.sid },
             expires_at: Timestamp::from_second(claims.exp).map_err(|_| invalid())?,
         })
-    }
-
-    fn public_keys(&self) -> Result<Value> {
-        let keys = [Some(&self.current), self.second.as_ref()];
-        let public: Vec<&Value> = keys.into_iter().flatten().filter_map(|key| key.public.as_ref()).collect();
-        Ok(json!({"keys": public}))
     }
 }
 

@@ -93,8 +93,12 @@ impl OidcProvider {
         url.query_pairs_mut().append_pair("access_token", token);
         let request = Request::builder().method(Method::GET).uri(url.as_str()).body(Vec::new());
         let answer = self.wire.send(request.map_err(away)?).await.map_err(away)?;
-        if !answer.status().is_success() {
-            return Err(token_invalid());
+        match answer.status().as_u16() {
+            200 => {}
+            // What Google says of a token that is not good.
+            400 | 401 => return Err(token_invalid()),
+            // It says nothing of the token: a wrong address, or asked too often.
+            status => return Err(away(format!("the token info endpoint answered {status}"))),
         }
         let info: TokenInfo =
             serde_json::from_slice(answer.body()).map_err(|error| token_invalid().because(error))?;

@@ -1,6 +1,6 @@
 //! `flow-manager user`: accounts by the command line; how the first admin comes to be.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
 use flow_domain::users::{Account, Role};
@@ -11,7 +11,7 @@ use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Make an account; its password is the first line of standard input, or made and shown when that is empty
+    /// Make an account; asks for its password, or makes one and shows it when nobody can be asked
     Add(NewUser),
     /// Close an account and end its tokens
     Disable {
@@ -45,6 +45,9 @@ pub struct NewUser {
     name: Option<String>,
     #[arg(long, default_value = "learner")]
     role: Given,
+    /// Take the password from the first line of standard input
+    #[arg(long)]
+    password_stdin: bool,
 }
 
 /// Roles that an account can have.
@@ -85,19 +88,41 @@ pub fn run(config: &Config, command: UserCommand) -> Result<(), StartError> {
 }
 
 fn add(config: &Config, new: NewUser) -> Result<(), StartError> {
-    let mut password = String::new();
-    let read = io::stdin().lock().read_line(&mut password);
-    read.map_err(|error| StartError::new("The password cannot be read.").because(error))?;
-    let given = password.trim_end_matches(['\r', '\n']);
-    let made = given.is_empty().then(|| flow_domain::hex(rand::random::<[u8; 12]>()));
-    let NewUser { email, username, name, role } = new;
-    let password = made.clone().unwrap_or_else(|| given.to_owned());
+    let NewUser { email, username, name, role, password_stdin } = new;
+    let given = given_password(password_stdin)?;
+    let made = given.is_none().then(|| flow_domain::hex(rand::random::<[u8; 12]>()));
+    let password = given.or_else(|| made.clone()).unwrap_or_default();
     let account = users::change(config, Change::Add { email, username, name, role: role.into(), password })?;
     println!("{}", line(&account));
     if let Some(password) = made {
         println!("password {password}");
     }
     Ok(())
+}
+
+/// None: one is to be made. Standard input is read only when that was asked for: in a script it may be anything.
+fn given_password(from_stdin: bool) -> Result<Option<String>, StartError> {
+    let unread = |error| StartError::new("The password cannot be read.").because(error);
+    if from_stdin {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map_err(unread)?;
+        return match line.trim_end_matches(['\r', '\n']) {
+            "" => Err(StartError::new("There is no password on standard input.")),
+            password => Ok(Some(password.to_owned())),
+        };
+    }
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    // Neither shows what is typed.
+    let password = rpassword::prompt_password("Password (none: one is made): ").map_err(unread)?;
+    if password.is_empty() {
+        return Ok(None);
+    }
+    match rpassword::prompt_password("Once more: ").map_err(unread)? == password {
+        true => Ok(Some(password)),
+        false => Err(StartError::new("The two passwords differ.")),
+    }
 }
 
 /// What is not there is a `-`, so that the columns stay where they are.

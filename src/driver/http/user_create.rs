@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::body::MaybeJsonBody;
+use super::edge::ClientAddress;
 use super::guards::{Refused, bearer, refuse};
 use super::{Answer, Handled, Operation, Resource, Services};
 
@@ -51,13 +52,20 @@ pub(super) fn resource() -> Resource {
                     ],
                 )
                 .problem(409, &["oidc.not_configured", "state_key.missing"])
+                .problem(429, &["auth.too_many_attempts"])
                 .problem(503, &["oidc.unavailable", "user.not_created"]),
         ],
     }
 }
 
 #[post("/users", data = "<body>")]
-async fn create(services: &State<Services>, tokens: Tokens, body: MaybeJsonBody<CreateUser>) -> Handled {
+async fn create(
+    services: &State<Services>,
+    tokens: Tokens,
+    from: ClientAddress,
+    body: MaybeJsonBody<CreateUser>,
+) -> Handled {
+    services.identity.attempts.may_show(from.0)?;
     let id_token = body.0.unwrap_or_default().id_token.or(tokens.id_token);
     if id_token.as_ref().is_some_and(|token| token.len() > MAX_ID_TOKEN_BYTES) {
         return Err(invalid("The id token is too long to be one.").into());

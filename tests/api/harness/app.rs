@@ -1,10 +1,11 @@
 //! The service as a process of its own, with a database and a state directory of its own.
 
 use std::fs::File;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -102,11 +103,25 @@ impl TestApp {
 
     /// Runs the program with the service's settings, beside it, and answers what it printed.
     pub fn command(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flow-manager"));
-        command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
-        let done = command.envs(self.settings.iter().map(|(k, v)| (k, v))).output().unwrap();
+        let done = self.command_with(arguments, "");
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
+    /// The same, with an input, however it ends.
+    pub fn command_with(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flow-manager"));
+        command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).envs(self.settings());
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may end without having read any of it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    /// The service's settings, as its environment has them.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {

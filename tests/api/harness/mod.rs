@@ -3,7 +3,9 @@
 mod app;
 mod cluster;
 mod database;
+mod terminal;
 
 pub use app::{Answer, DEMO_PASSWORD, TestApp, free_port};
 pub use cluster::{server_programs, server_user};
 pub use database::TestDb;
+pub use terminal::Terminal;

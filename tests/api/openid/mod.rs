@@ -7,6 +7,7 @@ mod forged;
 mod provider;
 mod refusals;
 mod signing_in;
+mod tokeninfo;
 mod users;
 
 use browser::Browser;

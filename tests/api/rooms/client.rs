@@ -1,78 +1,16 @@
 //! The console client: in a terminal, and in a pipe.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
 use flow_domain::users::Role;
 use serde_json::json;
-use tempfile::TempDir;
 
 use super::{PATIENCE, say, start, token_of};
-use crate::harness::{DEMO_PASSWORD, TestApp};
+use crate::harness::{DEMO_PASSWORD, Terminal, TestApp};
 
 const EMAIL: &str = "user3784mail@gmail.com";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_flow-manager");
-
-/// A terminal of its own, in which one program runs.
-struct Terminal {
-    dir: TempDir,
-}
-
-impl Terminal {
-    fn start(command: &[&str]) -> Self {
-        let terminal = Self { dir: tempfile::tempdir().unwrap() };
-        let size = ["new-session", "-d", "-x", "100", "-y", "30"];
-        let environment = ["env", &format!("FLOW_PASSWORD={DEMO_PASSWORD}"), "TERM=screen-256color"];
-        terminal.tmux(&[&size[..], &environment[..], command].concat());
-        terminal
-    }
-
-    fn tmux(&self, arguments: &[&str]) -> String {
-        let mut tmux = Command::new("tmux");
-        tmux.arg("-S").arg(self.socket()).args(["-f", "/dev/null"]).args(arguments);
-        let output =
-            tmux.env_remove("TMUX").stdin(Stdio::null()).output().expect("tmux: `scripts/setup tmux`");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.dir.path().join("tmux")
-    }
-
-    fn types(&self, line: &str) {
-        self.tmux(&["send-keys", "-l", line]);
-        self.tmux(&["send-keys", "Enter"]);
-    }
-
-    fn screen(&self) -> String {
-        self.tmux(&["capture-pane", "-p"])
-    }
-
-    /// Waits until the screen shows this.
-    async fn shows(&self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.screen().contains(text) {
-            assert!(Instant::now() < deadline, "the screen does not show {text:?}:\n{}", self.screen());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// Waits until the program has ended, with which its terminal goes.
-    async fn ends(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.tmux(&["list-sessions"]).is_empty() {
-            assert!(Instant::now() < deadline, "it does not end:\n{}", self.screen());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
-}
 
 fn chat<'a>(app: &'a TestApp, room: &'a str) -> [&'a str; 7] {
     [PROGRAM, "chat", room, "--server", &app.base, "--email", EMAIL]
@@ -83,7 +21,7 @@ async fn in_a_terminal_one_joins_talks_survives_a_restart_and_leaves() {
     let mut app = start().await;
     let other = token_of(Role::Anonymous, Some("tim"));
     say(&app, &other, "lobby", "said before").await;
-    let terminal = Terminal::start(&chat(&app, "lobby"));
+    let terminal = Terminal::start(&[("FLOW_PASSWORD", DEMO_PASSWORD)], &chat(&app, "lobby"));
     terminal.shows("lobby | signed in as Demo (operator)").await;
     terminal.shows("tim: said before").await;
     terminal.types("hello from the terminal");

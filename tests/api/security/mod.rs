@@ -1,6 +1,7 @@
 //! Every door, tried with what does not fit it. What is tried by itself beside the code is not tried again here: the
 //! forms of tokens are in `driven/credentials/jwt`, the words of each refusal in `driver/http/tests`.
 
+mod accounts;
 mod doors;
 mod headers;
 mod injection;

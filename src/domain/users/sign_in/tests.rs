@@ -209,6 +209,9 @@ impl Attempts for Never {
     fn may_open(&self, _: Option<IpAddr>) -> Result<()> {
         Err(Error::new(Kind::TooMany, "auth.too_many", "Too many."))
     }
+    fn may_show(&self, _: Option<IpAddr>) -> Result<()> {
+        Err(Error::new(Kind::TooMany, "auth.too_many", "Too many."))
+    }
 }
 
 #[tokio::test]
