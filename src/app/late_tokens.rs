@@ -1,6 +1,6 @@
 //! Tokens before their key is known: the service listens while its database, which may hold the key, is away.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use flow_domain::users::{Issued, Stamp, Tokens, User, Verified};
@@ -9,18 +9,18 @@ use flow_domain::{Error, Result};
 use crate::driven::credentials::JwtTokens;
 
 #[derive(Default)]
-pub(super) struct LateTokens(OnceLock<JwtTokens>);
+pub(super) struct LateTokens(RwLock<Option<Arc<JwtTokens>>>);
 
 impl LateTokens {
-    /// Once; a second key is ignored, as the first may have signed tokens already.
+    /// Again whenever the keys change.
     pub(super) fn arrive(&self, tokens: JwtTokens) {
-        let _ = self.0.set(tokens);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(tokens));
     }
 
-    fn get(&self) -> Result<&JwtTokens> {
+    fn get(&self) -> Result<Arc<JwtTokens>> {
         let starting =
             || Error::unavailable("service.starting", "The service is starting; try again shortly.");
-        self.0.get().ok_or_else(starting)
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(starting)
     }
 }
 

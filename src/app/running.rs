@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::keep_up::keep_up;
 use super::late_tokens::LateTokens;
+use super::signing::Signing;
 use super::stores::Stores;
 use super::upkeep::Upkeep;
 use crate::config::Config;
-use crate::driven::credentials::JwtTokens;
 use crate::driven::postgres::{PgFlowStore, PgSchedules, PgUsers, migrate, users};
 use crate::driven::process::ChildPrograms;
 use crate::driven::start_error::StartError;
@@ -176,9 +176,8 @@ impl Service {
     /// Tokens are made and taken from here on: which were revoked is known before the first is looked at.
     async fn open_doors(&self) -> Result<(), String> {
         self.identity.revocations.catch_up().await.map_err(|error| error.to_string())?;
-        let (key, second) = self.stores.signing_keys(&self.config).await?;
-        let tokens = JwtTokens::new(&key, &*self.config.auth.issuer, &*self.config.auth.audience);
-        self.tokens.arrive(second.iter().fold(tokens, JwtTokens::accepting));
+        let signing = Signing::open(&self.config, self.stores.pool.clone(), &self.tokens).await?;
+        tokio::spawn(signing.follow(self.tokens.clone()));
         Ok(())
     }
 

@@ -6,10 +6,9 @@ use std::time::Duration;
 use tokio_postgres::Config as PgConfig;
 
 use super::database::Database;
-use crate::config::{Config, Secret};
-use crate::driven::credentials::SigningKey;
+use crate::config::Config;
 use crate::driven::postgres::pool::session_config;
-use crate::driven::postgres::{PgPool, PoolSettings, keys};
+use crate::driven::postgres::{PgPool, PoolSettings};
 use crate::driven::sealing::StateKey;
 use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
@@ -48,29 +47,6 @@ impl Stores {
         let pool = PgPool::new(&database.config, &settings);
         let lease_pool = PgPool::new(&database.config, &PoolSettings { size: LEASE_CONNECTIONS, ..settings });
         Ok(Self { pool, lease_pool, session, state_key, state, database })
-    }
-
-    /// The key that signs tokens, configured, of the state directory or of the database that replicas share; and a
-    /// second one whose tokens are taken too.
-    pub(super) async fn signing_keys(
-        &self,
-        config: &Config,
-    ) -> Result<(SigningKey, Option<SigningKey>), String> {
-        let auth = &config.auth;
-        let configured = |secret: &Option<Secret>, key: &Option<Secret>| match (secret, key) {
-            (_, Some(pem)) => Some(SigningKey::from_pem(pem.expose())),
-            (Some(secret), None) => Some(SigningKey::from_text(secret.expose())),
-            (None, None) => None,
-        };
-        let current = match (configured(&auth.secret, &auth.key), &self.database.embedded) {
-            (Some(key), _) => key?,
-            (None, Some(_)) => SigningKey::read_or_make(&self.state.path().join("signing.key"))?,
-            (None, None) => {
-                let secret = keys::signing_secret(&self.pool).await.map_err(|error| error.to_string())?;
-                SigningKey::from_bytes(secret)?
-            }
-        };
-        Ok((current, configured(&auth.second_secret, &auth.second_key).transpose()?))
     }
 
     /// Stops the private PostgreSQL, if it is one.

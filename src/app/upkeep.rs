@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flow_domain::users::Identity;
 
+use crate::driven::postgres::keys;
 use crate::driven::postgres::queue::inbox;
 use crate::driven::postgres::{PgFlowStore, PgPool, PgUsers};
 use crate::driven::process::ChildPrograms;
@@ -55,11 +56,12 @@ impl Upkeep {
         }
     }
 
-    /// Logins, revocations and temporary names whose time is over, and events that cannot come again.
+    /// Logins, revocations, keys and temporary names whose time is over, and events that cannot come again.
     async fn forget(&self) -> flow_domain::Result<()> {
         self.identity.logins.forget().await?;
         self.identity.revocations.forget().await?;
         self.users.forget().await?;
+        keys::forget(&self.pool).await?;
         inbox::prune(&self.pool).await.map(drop)
     }
 }

@@ -9,15 +9,12 @@ use flow_domain::users::{
 use flow_domain::{Error, Fault, UserId};
 use tokio_postgres::Config as PgConfig;
 
-use super::database::Database;
 use super::identity::passwords;
 use super::late_tokens::LateTokens;
+use super::place::with_database;
 use crate::config::Config;
-use crate::driven::postgres::embedded::Embedded;
-use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
 use crate::driven::postgres::{PgLogins, PgPool, PgRevocations, PgUsers, PoolSettings};
 use crate::driven::start_error::StartError;
-use crate::driven::state_dir::{self, StateDir};
 
 /// Accounts a page.
 const PAGE: u32 = 200;
@@ -114,24 +111,11 @@ impl Desk {
     }
 }
 
-/// Finds the database, which a service may be using at the same time, and does `work` on its accounts.
 fn with_accounts<T>(
     config: &Config,
     work: impl AsyncFnOnce(Desk) -> Result<T, Error>,
 ) -> Result<T, StartError> {
-    let said = |error: Error| StartError { sentence: error.public, cause: error.cause };
-    let place = Place::find(config)?;
-    migrate_blocking(place.config().clone(), MIGRATIONS).map_err(said)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime =
-        runtime.map_err(|error| StartError::new("The runtime cannot be started.").because(error))?;
-    let done = runtime.block_on(async {
-        let desk = desk(config, place.config()).map_err(Error::internal)?;
-        work(desk).await
-    });
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    place.close()?;
-    done.map_err(said)
+    with_database(config, async |database| work(desk(config, database).map_err(Error::internal)?).await)
 }
 
 fn desk(config: &Config, database: &PgConfig) -> Result<Desk, String> {
@@ -153,40 +137,4 @@ fn desk(config: &Config, database: &PgConfig) -> Result<Desk, String> {
         refresh: seconds(config.auth.refresh_ttl_s.get()),
     };
     Ok(Desk { identity: Identity::new(parts, times, true), users })
-}
-
-/// Where the accounts are.
-enum Place {
-    /// A configured server, or the private one of a service that runs.
-    Elsewhere(Box<PgConfig>),
-    /// The private one, started for this; the state directory is ours until it is stopped.
-    Here(Box<Database>, StateDir),
-}
-
-impl Place {
-    fn find(config: &Config) -> Result<Self, StartError> {
-        if config.database.url.is_none() {
-            let state = config.state.dir.clone().unwrap_or_else(state_dir::default_path);
-            if let Some(running) = Embedded::running(&state) {
-                return Ok(Self::Elsewhere(Box::new(running)));
-            }
-            let state = StateDir::open(Some(&state))?;
-            return Ok(Self::Here(Box::new(Database::open(config, &state)?), state));
-        }
-        Database::configured(config).map(|config| Self::Elsewhere(Box::new(config)))
-    }
-
-    fn config(&self) -> &PgConfig {
-        match self {
-            Self::Elsewhere(config) => config,
-            Self::Here(database, _) => &database.config,
-        }
-    }
-
-    fn close(self) -> Result<(), StartError> {
-        match self {
-            Self::Elsewhere(_) => Ok(()),
-            Self::Here(database, _state) => database.close(),
-        }
-    }
 }

@@ -45,6 +45,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0030_create_room",
     "0050_create_flow_schedule",
     "0051_create_flow_drop_week",
+    "0060_create_token_key",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.

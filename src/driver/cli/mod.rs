@@ -4,6 +4,7 @@ mod banner;
 mod chat;
 mod check;
 mod health;
+mod key;
 mod lab;
 mod remote;
 mod user;
@@ -69,6 +70,9 @@ pub enum Command {
     /// Make, list and change accounts, beside a running service or without one
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Change the key that signs tokens, beside a running service or without one
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Run one program in a session of its own and keep a record of it; the service starts itself this way
     #[command(hide = true)]
     Child { dir: PathBuf },
@@ -106,6 +110,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve => app::serve(config),
         Command::Migrate => app::migrate(config),
         Command::User(command) => user::run(&config, command),
+        Command::Key(command) => key::run(&config, command),
         Command::Check => return check::run(&config),
         Command::Health => return health::run(&config),
         Command::Lab { what } => return lab::run(&config, what),

@@ -1,7 +1,7 @@
 use flow_domain::SessionId;
 use flow_domain::labs::{LabSessions, StateCopies, StateCopy};
 use flow_domain::users::{Role, Users};
-use flow_manager::driven::postgres::keys::signing_secret;
+use flow_manager::driven::postgres::keys::token_keys;
 use flow_manager::driven::postgres::users::{DEMO_EMAIL, DEMO_USER, demo_user, seed_demo};
 use flow_manager::driven::postgres::{PgLabSessions, PgStateCopies, PgUsers};
 use flow_manager::driven::sealing::StateKey;
@@ -80,12 +80,15 @@ async fn a_copy_of_a_session_nobody_opened_is_refused() {
 async fn replicas_that_ask_at_once_share_one_signing_secret() {
     let db = TestDb::new().await;
     db.warm().await;
-    let secrets = futures_util::future::join_all((0..8).map(|_| signing_secret(&db.pool))).await;
-    let first = secrets[0].as_ref().unwrap();
-    assert!(first.len() >= 32);
-    assert!(secrets.iter().all(|secret| secret.as_ref().unwrap() == first));
+    let keys = futures_util::future::join_all((0..8).map(|_| token_keys(&db.pool))).await;
+    let first = &keys[0].as_ref().unwrap()[0];
+    assert!(first.secret.len() >= 32 && first.signs && first.ends_at.is_none());
+    for keys in &keys {
+        let [key] = keys.as_ref().unwrap().as_slice() else { panic!("one key") };
+        assert_eq!((key.id, &key.secret), (first.id, &first.secret));
+    }
     let elsewhere = TestDb::new().await;
-    assert_ne!(&signing_secret(&elsewhere.pool).await.unwrap(), first);
+    assert_ne!(token_keys(&elsewhere.pool).await.unwrap()[0].secret, first.secret);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod accounts;
 mod doors;
 mod headers;
 mod injection;
+mod keys;
 mod replicas;
 mod tokens;
 

@@ -68,6 +68,13 @@ impl Key {
     }
 }
 
+impl SigningKey {
+    /// The name that its tokens carry.
+    pub fn kid(&self) -> String {
+        Key::new(self, "", "").kid
+    }
+}
+
 fn header(algorithm: Algorithm, kid: &str) -> Header {
     Header { kid: Some(kid.to_owned()), ..Header::new(algorithm) }
 }
