@@ -143,10 +143,24 @@ pub struct Origin {
     pub agent: Option<String>,
 }
 
+/// Longer ones are cut: nobody needs more to know a browser by.
+const MAX_AGENT_CHARS: usize = 200;
+
+impl Origin {
+    /// As it may be kept: what a client says of itself is short and plain text.
+    pub fn plain(&self) -> Self {
+        let agent = self
+            .agent
+            .as_ref()
+            .map(|agent| agent.chars().filter(|letter| !letter.is_control()).take(MAX_AGENT_CHARS).collect());
+        Self { address: self.address, agent }
+    }
+}
+
 /// The journal of sign-ins: when, how and from where. It is appended and never changed.
 #[async_trait]
 pub trait SignInJournal: Send + Sync {
-    /// `door` names the way in: `password`, `openid`, …
+    /// `door` names the way in: `email`, `name`, `temporary` or `openid`. The origin is kept as [`Origin::plain`].
     async fn record(&self, user: UserId, door: &str, origin: &Origin) -> Result<()>;
 }
 

@@ -54,6 +54,8 @@ impl Identities for PgIdentities {
             store(&transaction, &[created.event()?]).await?;
         }
         transaction.commit().await.map_err(error::from)?;
+        // Whoever holds a connection and waits for another waits for those who do the same.
+        drop(client);
         let account = users.by_id(user.id).await?;
         let account = account.ok_or_else(|| Error::internal("an account went away while it was made"))?;
         Ok(Admitted { account, made })

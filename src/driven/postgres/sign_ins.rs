@@ -8,8 +8,6 @@ use super::pool::PgPool;
 
 const RECORD: &str = "
     insert into sign_in (user_id, door, address, agent) values ($1::uuid, $2::text, $3::inet, $4::text)";
-/// Longer ones are cut: nobody needs more to know a browser by.
-const MAX_AGENT_CHARS: usize = 200;
 
 #[derive(Clone)]
 pub struct PgSignInJournal(pub PgPool);
@@ -17,10 +15,7 @@ pub struct PgSignInJournal(pub PgPool);
 #[async_trait]
 impl SignInJournal for PgSignInJournal {
     async fn record(&self, user: UserId, door: &str, origin: &Origin) -> Result<()> {
-        let plain = |text: &String| -> String {
-            text.chars().filter(|letter| !letter.is_control()).take(MAX_AGENT_CHARS).collect()
-        };
-        let agent = origin.agent.as_ref().map(plain);
-        self.0.execute(RECORD, &[&user.0, &door, &origin.address, &agent]).await.map(drop)
+        let Origin { address, agent } = origin.plain();
+        self.0.execute(RECORD, &[&user.0, &door, &address, &agent]).await.map(drop)
     }
 }

@@ -3,6 +3,7 @@
 mod datasets;
 mod flow_store;
 mod grade_evidence;
+mod identities;
 mod lab_sessions;
 mod lab_times;
 mod logins;
@@ -10,6 +11,7 @@ mod queue;
 mod revocations;
 mod rooms;
 mod schedules;
+mod sign_ins;
 mod state_copies;
 mod users;
 
