@@ -161,9 +161,10 @@ pub struct StateCopy {
 pub trait StateCopies: Send + Sync {
     /// Whether copies can be kept at all; the error says what to configure.
     fn ready(&self) -> Result<()>;
-    /// Keeps a copy, unless one of the same lineage with a higher serial is there (`false`). One with the same serial
-    /// is replaced: Terraform raises it once a command, while the file grows with every object.
+    /// Keeps a copy as another version, and all earlier ones, unless one of the same lineage with a higher serial is
+    /// there, or this very one is the latest (`false`). Several have one serial: Terraform raises it once a command,
+    /// while the file grows with every object.
     async fn keep(&self, session: SessionId, copy: StateCopy) -> Result<bool>;
-    /// The copy with the highest serial.
+    /// The copy with the highest serial; of several with one serial the newest.
     async fn latest(&self, session: SessionId) -> Result<Option<StateCopy>>;
 }

@@ -26,7 +26,9 @@ impl StateCopies for MemoryStateCopies {
         if kept.iter().any(|earlier| earlier.lineage == copy.lineage && earlier.serial > copy.serial) {
             return Ok(false);
         }
-        kept.retain(|earlier| (&earlier.lineage, earlier.serial) != (&copy.lineage, copy.serial));
+        if kept.iter().max_by_key(|copy| copy.serial) == Some(&copy) {
+            return Ok(false);
+        }
         kept.push(copy);
         Ok(true)
     }

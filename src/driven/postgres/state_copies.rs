@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use flow_domain::labs::{StateCopies, StateCopy};
 use flow_domain::sealed::Sealed;
 use flow_domain::{Error, Result, SessionId};
+use tokio_postgres::Row;
 
 use super::error;
 use super::pool::{PgPool, column, execute, query_opt};
@@ -17,13 +18,11 @@ const KEEP: &str = "
     where not exists (
         select from terraform_state as kept
         where kept.session_id = $1::uuid and kept.lineage = $2::text and kept.serial > $3::bigint
-    )
-    on conflict (session_id, lineage, serial) do update
-    set key_id = excluded.key_id, nonce = excluded.nonce, ciphertext = excluded.ciphertext, kept_at = now()";
+    )";
 const LATEST: &str = "
     select lineage, serial, key_id, nonce, ciphertext
     from terraform_state where session_id = $1::uuid
-    order by serial desc, kept_at desc limit 1";
+    order by serial desc, number desc limit 1";
 
 #[derive(Clone)]
 pub struct PgStateCopies {
@@ -61,6 +60,12 @@ impl StateCopies for PgStateCopies {
         query_opt(&transaction, LOCK, &[&session.0])
             .await?
             .ok_or_else(|| Error::not_found("session.unknown", "There is no such session."))?;
+        // A newest one that cannot be read is no reason to keep no other.
+        if let Some(row) = query_opt(&transaction, LATEST, &[&session.0]).await?
+            && opened(key, session, &row).is_ok_and(|newest| newest == copy)
+        {
+            return Ok(false);
+        }
         let kept = execute(
             &transaction,
             KEEP,
@@ -73,26 +78,30 @@ impl StateCopies for PgStateCopies {
 
     async fn latest(&self, session: SessionId) -> Result<Option<StateCopy>> {
         let key = self.key()?;
-        let Some(row) = self.pool.query_opt(LATEST, &[&session.0]).await? else {
-            return Ok(None);
-        };
-        let sealed = Sealed {
-            key_id: column(&row, "key_id")?,
-            nonce: column(&row, "nonce")?,
-            ciphertext: column(&row, "ciphertext")?,
-        };
-        if sealed.key_id != key.id() {
-            return Err(Error::conflict(
-                "state_key.other",
-                "This Terraform state was encrypted with another key than FLOW_STATE_KEY holds now.",
-            ));
+        match self.pool.query_opt(LATEST, &[&session.0]).await? {
+            Some(row) => opened(key, session, &row).map(Some),
+            None => Ok(None),
         }
-        let serial = column(&row, "serial")?;
-        let bytes = key.open(&bound_to(session, serial), &sealed).ok_or_else(|| {
-            Error::internal(format!("the state copy {serial} of session {session} is damaged"))
-        })?;
-        Ok(Some(StateCopy { lineage: column(&row, "lineage")?, serial, bytes }))
     }
+}
+
+fn opened(key: &StateKey, session: SessionId, row: &Row) -> Result<StateCopy> {
+    let sealed = Sealed {
+        key_id: column(row, "key_id")?,
+        nonce: column(row, "nonce")?,
+        ciphertext: column(row, "ciphertext")?,
+    };
+    if sealed.key_id != key.id() {
+        return Err(Error::conflict(
+            "state_key.other",
+            "This Terraform state was encrypted with another key than FLOW_STATE_KEY holds now.",
+        ));
+    }
+    let serial = column(row, "serial")?;
+    let bytes = key
+        .open(&bound_to(session, serial), &sealed)
+        .ok_or_else(|| Error::internal(format!("the state copy {serial} of session {session} is damaged")))?;
+    Ok(StateCopy { lineage: column(row, "lineage")?, serial, bytes })
 }
 
 /// What a ciphertext is bound to, so that a row cannot pass as another session's or another serial's: the

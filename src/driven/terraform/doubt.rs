@@ -1,4 +1,4 @@
-//! What nobody can be sure of: a command that was killed while it changed something.
+//! What nobody can be sure of: a command that was killed while it changed something, or could not write its state.
 //!
 //! Terraform's state has the objects that were finished. Those that were being made may be there all the same, for
 //! a provider outlives its Terraform, and no plan would find them. So the session is marked, and the mark names them.
@@ -18,7 +18,7 @@ use crate::driven::process::record::{Record, write_atomically};
 /// The mark of a session of which something is in doubt.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doubt {
-    /// The command that was killed.
+    /// The command that was cut short.
     pub command: String,
     /// Addresses of objects that it had begun with and not finished.
     pub in_flight: BTreeSet<String>,
@@ -39,7 +39,7 @@ impl Doubt {
         Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| unknown()))
     }
 
-    /// Marks a session whose command was killed. A second killed command adds to what the first one left.
+    /// Marks a session whose command was cut short. A second one adds to what the first one left.
     pub fn mark(place: &Place, command: Command) {
         let mut doubt = told(&Record::at(place.record(command)).stdout());
         doubt.command = command.word().to_owned();
@@ -90,7 +90,7 @@ impl Doubt {
 
     pub fn end(&self) -> TerraformEnd {
         TerraformEnd::Killed(format!(
-            "Terraform was killed during its {}, and what it was working on is in doubt: {}.",
+            "Terraform was cut short in its {}, and what it was working on is in doubt: {}.",
             self.command,
             self.names()
         ))

@@ -93,13 +93,17 @@ impl TerraformCli {
             limits: Limits::default(),
             confine: None,
         };
+        place.reserve(command);
         let stop = cancel.child_token();
-        let listener = Listener::new(&place, watch, stop.clone(), stream);
+        let listener = Listener::new(&place, command, watch, stop.clone(), stream);
         let ended = tokio::select! {
             ended = self.programs.run(program, &listener, &stop) => ended,
             never = listener.keep_state(&*self.copies, job.session) => never,
         };
-        if command != Command::Init {
+        let stream = listener.into_stream();
+        if stream.unwritten() {
+            state::rescue(&*self.copies, job.session, &place.state(), stream.dumped()).await;
+        } else if command != Command::Init {
             listen::keep(&*self.copies, job.session, &place.state()).await;
         }
         let killed = match &ended {
@@ -107,13 +111,14 @@ impl TerraformCli {
             Err(error) => error.code == "program.lost",
         };
         let changes = matches!(command, Command::Apply | Command::Destroy);
-        if killed && changes && place.is_touched() {
+        // What became of the state is not certain either when it could not be written.
+        if (killed || stream.unwritten()) && changes && place.is_touched() {
             Doubt::mark(&place, command);
         }
         // From here on the state says it all, and a command that is run again finds nothing to do.
         place.forget(command);
         match ended {
-            Ok(exit) => Ok(Ran { exit, stream: listener.into_stream() }),
+            Ok(exit) => Ok(Ran { exit, stream }),
             Err(error) => {
                 log::warn!("session={} terraform {}: {error}", job.session, command.word());
                 match error.code {

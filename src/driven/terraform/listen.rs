@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::place::Place;
+use super::place::{Command, Place};
 use super::state;
 use super::stream::Stream;
 
@@ -25,6 +25,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 pub struct Listener<'a> {
     place: &'a Place,
+    command: Command,
     watch: &'a dyn TerraformWatch,
     stop: CancelSignal,
     heard: Mutex<Heard>,
@@ -38,9 +39,15 @@ struct Heard {
 
 impl<'a> Listener<'a> {
     /// `stop` is fired when Terraform speaks a language we cannot read.
-    pub fn new(place: &'a Place, watch: &'a dyn TerraformWatch, stop: CancelSignal, stream: Stream) -> Self {
+    pub fn new(
+        place: &'a Place,
+        command: Command,
+        watch: &'a dyn TerraformWatch,
+        stop: CancelSignal,
+        stream: Stream,
+    ) -> Self {
         let heard = Mutex::new(Heard { stream, last: Instant::now() });
-        Self { place, watch, stop, heard, state_changed: Notify::new() }
+        Self { place, command, watch, stop, heard, state_changed: Notify::new() }
     }
 
     pub fn into_stream(self) -> Stream {
@@ -55,6 +62,7 @@ impl<'a> Listener<'a> {
                 silence_told = self.tick(silence_told);
                 continue;
             }
+            self.place.reserve(self.command);
             sleep(WRITTEN_WITHIN).await;
             keep(copies, session, &self.place.state()).await;
         }

@@ -98,7 +98,7 @@ impl Terraform for TerraformCli {
             if doubt.forbids_apply() {
                 return Err(doubt.end());
             }
-            watch.line("Nothing was being made when Terraform was killed: it goes on from its state.");
+            watch.line("Nothing was being made when Terraform was cut short: it goes on from its state.");
         }
         let ran = self.command(Command::Apply, job, watch, cancel).await?;
         judge(&place, &ran)?;
@@ -179,7 +179,7 @@ impl TerraformCli {
         watch: &dyn TerraformWatch,
         cancel: &CancelSignal,
     ) -> Answer<()> {
-        watch.line("Terraform was killed before: looking at what is there.");
+        watch.line("Terraform was cut short before: looking at what is there.");
         let ran = self.command(Command::Reconcile, job, watch, cancel).await?;
         match ran.exit.code {
             // 2: something is not as it was left.
@@ -193,9 +193,9 @@ impl TerraformCli {
 fn give_up_doubt(place: &Place, job: &TerraformJob, watch: &dyn TerraformWatch) {
     let Some(doubt) = Doubt::of(place) else { return };
     if !doubt.in_flight.is_empty() {
-        log::warn!("session={} killed in the middle of: {}", job.session, doubt.names());
+        log::warn!("session={} cut short in the middle of: {}", job.session, doubt.names());
         watch.line(&format!(
-            "All that is known is taken down. Terraform was killed while it worked on {}: an operator may look whether \
+            "All that is known is taken down. Terraform was cut short while it worked on {}: an operator may look whether \
              something of it is left.",
             doubt.names()
         ));

@@ -1,14 +1,18 @@
 //! What Terraform has of its own in a session's directory, and the environment it runs in.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use flow_domain::ports::TerraformJob;
+use rustix::fs::{FallocateFlags, fallocate};
 
-use crate::driven::process::record::{private_dir, write_atomically};
+use crate::driven::process::record::{Record, private_dir, write_atomically};
+
+/// A state of some hundred objects, and the lines around it.
+const LAST_WORDS_BYTES: u64 = 1 << 20;
 
 /// One of the commands; each has its own record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,20 @@ impl Place {
 
     pub fn record(&self, command: Command) -> PathBuf {
         self.own.join(command.word())
+    }
+
+    /// Keeps room on the disk for what Terraform is yet to say: on a full one its last words are the whole state. A disk
+    /// that cannot promise anything is left as it is.
+    pub fn reserve(&self, command: Command) {
+        let record = Record::at(self.record(command));
+        let reserved = record.create().and_then(|()| {
+            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(record.stdout())?;
+            let length = file.metadata()?.len();
+            Ok(fallocate(&file, FallocateFlags::KEEP_SIZE, length, LAST_WORDS_BYTES)?)
+        });
+        if let Err(error) = reserved {
+            log::debug!("no room kept for terraform {}: {error}", command.word());
+        }
     }
 
     pub fn forget(&self, command: Command) {

@@ -19,6 +19,10 @@ const NEEDS_INIT: [&str; 4] = [
     "Backend initialization required",
 ];
 
+/// Of a state that could not be written where it belongs.
+const UNWRITTEN: [&str; 3] =
+    ["Failed to write state", "Failed to save state", "Failed to persist state to backend"];
+
 /// What one line brought.
 #[derive(Debug, Default, PartialEq)]
 pub struct News {
@@ -42,6 +46,7 @@ pub struct Stream {
     outputs: Map<String, Value>,
     touched: bool,
     unsupported: Option<String>,
+    dumped: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +64,8 @@ struct Line {
     changes: Option<Changes>,
     diagnostic: Option<Diagnostic>,
     outputs: Option<Map<String, Value>>,
+    /// The whole of it, when it can be written to no file.
+    state: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +149,16 @@ impl Stream {
         !self.touched && !self.errors.is_empty() && self.errors.iter().all(curable)
     }
 
+    /// The state is not where it belongs.
+    pub fn unwritten(&self) -> bool {
+        self.errors.iter().any(|error| UNWRITTEN.contains(&error.as_str()))
+    }
+
+    /// The state, as Terraform tells it when no file takes it. It holds secrets in clear.
+    pub fn dumped(&self) -> Option<Vec<u8>> {
+        self.dumped.as_ref().map(|state| state.to_string().into_bytes())
+    }
+
     /// Takes in one line. What is not JSON is passed on as it is.
     pub fn read(&mut self, text: &str) -> News {
         let Ok(line) = serde_json::from_str::<Line>(text) else {
@@ -150,6 +167,7 @@ impl Stream {
         };
         let mut news = News::default();
         self.bar.heard(line.at);
+        self.dumped = line.state.or(self.dumped.take());
         match line.kind.as_str() {
             "version" if line.ui.split('.').next() != Some("1") => self.unsupported = Some(line.ui),
             "version" => news.progress = self.bar.advance(REFRESH_FROM, "Terraform has started"),

@@ -29,7 +29,7 @@ async fn suite(copies: &dyn StateCopies, sessions: [SessionId; 2]) {
     copies.ready().unwrap();
     the_highest_serial_is_the_latest(copies, session).await;
     a_serial_never_goes_down(copies, session).await;
-    a_state_that_grew_under_its_serial_replaces_the_copy(copies, session).await;
+    a_state_that_grew_under_its_serial_is_the_latest(copies, session).await;
     another_lineage_counts_for_itself(copies, session).await;
     sessions_are_apart(copies, session, other).await;
     any_bytes_come_back_as_they_were(copies, other).await;
@@ -54,11 +54,13 @@ async fn a_serial_never_goes_down(copies: &dyn StateCopies, session: SessionId) 
     assert_eq!(copies.latest(session).await.unwrap(), Some(copy("one", 10)));
 }
 
-async fn a_state_that_grew_under_its_serial_replaces_the_copy(copies: &dyn StateCopies, session: SessionId) {
+async fn a_state_that_grew_under_its_serial_is_the_latest(copies: &dyn StateCopies, session: SessionId) {
     let grown = StateCopy { bytes: b"one and two".into(), ..copy("one", 10) };
     assert!(copies.keep(session, grown.clone()).await.unwrap());
-    assert_eq!(copies.latest(session).await.unwrap(), Some(grown));
+    assert_eq!(copies.latest(session).await.unwrap(), Some(grown.clone()));
+    assert!(!copies.keep(session, grown).await.unwrap(), "the very same is no other version");
     assert!(copies.keep(session, copy("one", 10)).await.unwrap());
+    assert_eq!(copies.latest(session).await.unwrap(), Some(copy("one", 10)), "the newest of equals");
 }
 
 async fn another_lineage_counts_for_itself(copies: &dyn StateCopies, session: SessionId) {

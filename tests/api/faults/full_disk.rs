@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,10 @@ use crate::harness::TestDb;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A small disk, unmounted when dropped.
-struct Disk(tempfile::TempDir);
+pub struct Disk(tempfile::TempDir);
 
 impl Disk {
-    fn mount(megabytes: usize) -> Option<Self> {
+    pub fn mount(megabytes: usize) -> Option<Self> {
         let dir = tempfile::Builder::new().prefix("fm-disk-").tempdir().unwrap();
         let options = format!("size={megabytes}m,mode=755");
         let mounted =
@@ -35,18 +35,22 @@ impl Disk {
         self.0.path().join("state").to_str().unwrap().to_owned()
     }
 
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
     fn filler(&self) -> PathBuf {
         self.0.path().join("filler")
     }
 
-    fn fill(&self) {
+    pub fn fill(&self) {
         let mut filler = File::options().append(true).create(true).open(self.filler()).unwrap();
         for size in [1 << 20, 4096, 1] {
             while filler.write_all(&vec![0; size]).is_ok() {}
         }
     }
 
-    fn free(&self) {
+    pub fn free(&self) {
         std::fs::remove_file(self.filler()).unwrap();
     }
 }

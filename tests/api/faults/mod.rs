@@ -4,7 +4,7 @@
 mod boundaries;
 mod canary;
 mod database;
-mod full_disk;
+pub mod full_disk;
 mod outages;
 mod processes;
 pub mod service;

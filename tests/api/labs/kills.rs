@@ -256,7 +256,7 @@ async fn terraform_killed_with_its_wrapper_leaves_a_doubt_and_then_nothing() {
     assert!(run["error"]["detail"].as_str().unwrap().contains("terraform_data.x4"), "{run}");
     let events = bench.events(&id).await;
     assert!(
-        events.contains("looking at what is there") && events.contains("killed while it worked on"),
+        events.contains("looking at what is there") && events.contains("cut short while it worked on"),
         "{events}"
     );
     assert_eq!(bench.directory("many"), None);

@@ -38,6 +38,24 @@ async fn a_state_is_not_readable_in_the_table() {
 }
 
 #[tokio::test]
+async fn every_version_stays_and_can_be_opened() {
+    let db = TestDb::new().await;
+    let session = kept(&db).await;
+    for text in ["grown", "grown again", "grown"] {
+        let copy = StateCopy { lineage: "one".into(), serial: 1, bytes: text.into() };
+        assert!(copies(&db, 1).keep(session, copy.clone()).await.unwrap(), "{text}");
+        assert!(!copies(&db, 1).keep(session, copy).await.unwrap(), "{text}: nothing is new");
+    }
+    // Each is the latest once those after it are gone.
+    for text in ["grown", "grown again", "grown"].map(str::as_bytes).into_iter().rev().chain([CLEAR]) {
+        assert_eq!(copies(&db, 1).latest(session).await.unwrap().unwrap().bytes, text);
+        let newest = "delete from terraform_state where number = (select max(number) from terraform_state)";
+        assert_eq!(db.pool.execute(newest, &[]).await.unwrap(), 1);
+    }
+    assert_eq!(copies(&db, 1).latest(session).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn another_key_is_named_as_the_reason() {
     let db = TestDb::new().await;
     let session = kept(&db).await;

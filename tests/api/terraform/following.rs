@@ -58,7 +58,7 @@ async fn an_apply_that_was_killed_with_its_wrapper_is_in_doubt_and_can_be_taken_
     assert_eq!(bench.read("first.runs"), "x\n", "nothing was applied again");
     bench.destroy().await.unwrap();
     assert_eq!(bench.objects(), 0);
-    assert!(bench.watch.said("killed while it worked on terraform_data.second"));
+    assert!(bench.watch.said("cut short while it worked on terraform_data.second"));
     assert!(!bench.path(".flow/doubt.json").exists());
 }
 

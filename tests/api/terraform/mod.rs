@@ -1,6 +1,7 @@
 //! The real terraform, or tofu, of this machine: what the port `Terraform` promises.
 
 mod applying;
+mod disk;
 mod following;
 mod state;
 
@@ -67,7 +68,7 @@ impl StateCopies for Copies {
 
     async fn keep(&self, _: SessionId, copy: StateCopy) -> Result<bool> {
         let mut kept = self.kept.lock().unwrap();
-        let newer = kept.last().is_none_or(|last| copy.serial > last.serial);
+        let newer = kept.last().is_none_or(|last| copy.serial >= last.serial && copy.bytes != last.bytes);
         if newer {
             kept.push(copy);
         }
@@ -102,7 +103,7 @@ impl TerraformWatch for Watch {
 }
 
 struct Bench {
-    dir: TempDir,
+    _dir: TempDir,
     terraform: TerraformCli,
     copies: Arc<Copies>,
     job: TerraformJob,
@@ -134,7 +135,7 @@ impl Bench {
             grace: PATIENCE,
         };
         let terraform = TerraformCli::new(options, programs, copies.clone());
-        Self { dir, terraform, copies, job, watch: Watch::default(), cancel: CancelSignal::new() }
+        Self { _dir: dir, terraform, copies, job, watch: Watch::default(), cancel: CancelSignal::new() }
     }
 
     fn waiting(config: &str) -> Self {
@@ -170,7 +171,7 @@ impl Bench {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.job.dir.join(name)
     }
 
     fn read(&self, name: &str) -> String {
