@@ -13,6 +13,7 @@ mod probes;
 mod running;
 pub mod signing;
 mod stores;
+mod terraform;
 mod upkeep;
 pub mod users;
 
@@ -39,13 +40,12 @@ use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::labs::LabFolders;
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
 use crate::driven::postgres::{
-    PgDatasets, PgFlowStore, PgGradeEvidence, PgLabSessions, PgLabTimes, PgRoomStore, PgStateCopies, PgUsers,
+    PgDatasets, PgFlowStore, PgGradeEvidence, PgLabSessions, PgRoomStore, PgUsers,
 };
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
 use crate::driven::secrets_file::SecretsFile;
 pub use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
-use crate::driven::terraform::{TerraformCli, TerraformOptions};
 use crate::driven::workspaces::FsWorkspaces;
 use crate::driver::http::health::{Checkup, Readiness};
 use crate::driver::http::{HttpSettings, Services, StreamSettings, Streams, server};
@@ -56,6 +56,7 @@ use openid::OpenId;
 use probes::{DatabaseProbe, StateDirProbe, TerraformProbe};
 use running::{Service, StopSignals};
 use stores::Stores;
+use terraform::terraform;
 
 /// Serves until SIGINT or SIGTERM. The error is one sentence.
 pub fn serve(config: Config) -> Result<(), StartError> {
@@ -242,14 +243,7 @@ fn ports(
     programs: Arc<ChildPrograms>,
     openid: &OpenId,
 ) -> Result<(Ports, Option<PathBuf>), String> {
-    let copies = Arc::new(PgStateCopies::new(stores.pool.clone(), stores.state_key.clone()));
-    let options = TerraformOptions {
-        binary: config.terraform.bin.clone(),
-        search_path: std::env::var("PATH").unwrap_or_default(),
-        at_once: config.terraform.at_once.get(),
-    };
-    let terraform = TerraformCli::new(options, programs.clone(), copies);
-    let terraform = Arc::new(terraform.with_times(Arc::new(PgLabTimes::new(stores.pool.clone()))));
+    let terraform = Arc::new(terraform(config, stores, programs.clone()));
     let found = terraform.binary();
     let labs = Arc::new(LabFolders::load(&config.config.dir.join("labs"))?);
     let text = |error: flow_domain::Error| error.to_string();

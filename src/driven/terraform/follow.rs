@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use flow_domain::CancelSignal;
 use flow_domain::ports::{ChildState, Exit, Limits, Program, TerraformEnd, TerraformJob, TerraformWatch};
@@ -13,19 +12,15 @@ use super::place::{Command, Place};
 use super::places::{Position, Taken};
 use super::state::{self, Standing};
 use super::stream::Stream;
-use super::verdict::{init_failure, killed_end, refuse, stopped};
+use super::verdict::{killed_end, refuse};
 use super::{Answer, TerraformCli};
-
-/// Modules and providers are fetched from a mirror or not at all; more than this is a mirror that is away.
-const INIT_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// A look at what is there: as long as a plan may take.
-const RECONCILE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A command that was followed to its end.
 pub(super) struct Ran {
     pub exit: Exit,
     pub stream: Stream,
+    /// It was stopped because its plan took too long.
+    pub plan_timed_out: bool,
 }
 
 impl TerraformCli {
@@ -47,27 +42,28 @@ impl TerraformCli {
         let running = self.programs.inspect(&place.record(command)) == ChildState::Running;
         let _permit = if running { None } else { Some(self.wait_for_place(watch, cancel, &place).await?) };
 
-        let mut objects = 0;
+        let (mut objects, mut shared) = (0, false);
         if !running {
             objects = self.settle_state(job, &place).await?;
+            shared = self.set_up_before(&binary, job, watch, cancel).await?;
         }
         let pace = self.pace(command, job).await;
         let stream = || Stream::new(objects, pace.clone());
-        let ran = self.follow(command, &binary, job, watch, cancel, stream()).await?;
-        if !ran.stream.needs_init() || cancel.is_cancelled() {
-            return Ok(ran);
+        let mut ran = self.follow(command, &binary, job, watch, cancel, stream()).await?;
+        // Twice, for what another session got may not do for this one.
+        for _ in 0..2 {
+            if !ran.stream.needs_init() || cancel.is_cancelled() {
+                break;
+            }
+            shared = self.set_up(&binary, job, watch, cancel, shared).await?;
+            ran = self.follow(command, &binary, job, watch, cancel, stream()).await?;
         }
-        watch.line("Terraform is being set up for this lab.");
-        let init = self.follow(Command::Init, &binary, job, watch, cancel, Stream::default()).await?;
-        if init.exit.code != Some(0) {
-            return Err(stopped(&init.exit).unwrap_or_else(|| refuse(&place, &init_failure(&init.exit))));
-        }
-        self.follow(command, &binary, job, watch, cancel, stream()).await
+        Ok(ran)
     }
 
     /// Starts a command, or finds the one that was started, and follows it. Its state is copied as it changes and
     /// at the end, however it ended.
-    async fn follow(
+    pub(super) async fn follow(
         &self,
         command: Command,
         binary: &Path,
@@ -86,8 +82,8 @@ impl TerraformCli {
             stdin: None,
             grace: job.grace,
             timeout: match command {
-                Command::Init => INIT_TIMEOUT,
-                Command::Reconcile => RECONCILE_TIMEOUT,
+                Command::Init => self.options.patience.init,
+                Command::Reconcile => self.options.patience.plan,
                 Command::Apply | Command::Destroy => job.timeout,
             },
             limits: Limits::default(),
@@ -95,12 +91,12 @@ impl TerraformCli {
         };
         place.reserve(command);
         let stop = cancel.child_token();
-        let listener = Listener::new(&place, command, watch, stop.clone(), stream);
+        let listener = Listener::new(&place, command, watch, stop.clone(), stream, &self.options.patience);
         let ended = tokio::select! {
             ended = self.programs.run(program, &listener, &stop) => ended,
             never = listener.keep_state(&*self.copies, job.session) => never,
         };
-        let stream = listener.into_stream();
+        let (stream, plan_timed_out) = listener.into_heard();
         if stream.unwritten() {
             state::rescue(&*self.copies, job.session, &place.state(), stream.dumped()).await;
         } else if command != Command::Init {
@@ -118,7 +114,7 @@ impl TerraformCli {
         // From here on the state says it all, and a command that is run again finds nothing to do.
         place.forget(command);
         match ended {
-            Ok(exit) => Ok(Ran { exit, stream }),
+            Ok(exit) => Ok(Ran { exit, stream, plan_timed_out }),
             Err(error) => {
                 log::warn!("session={} terraform {}: {error}", job.session, command.word());
                 match error.code {

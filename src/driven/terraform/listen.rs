@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::Patience;
 use super::place::{Command, Place};
 use super::state;
 use super::stream::Stream;
@@ -20,14 +21,14 @@ const WRITTEN_WITHIN: Duration = Duration::from_millis(150);
 const READ_AGAIN: u32 = 20;
 /// How often time alone may move the bar.
 const TICK: Duration = Duration::from_secs(1);
-/// Terraform itself reports each 10 s on what it waits for: six times nothing is worth a word.
-const SILENCE: Duration = Duration::from_secs(60);
 
 pub struct Listener<'a> {
     place: &'a Place,
     command: Command,
     watch: &'a dyn TerraformWatch,
     stop: CancelSignal,
+    patience: &'a Patience,
+    started: Instant,
     heard: Mutex<Heard>,
     state_changed: Notify,
 }
@@ -35,6 +36,7 @@ pub struct Listener<'a> {
 struct Heard {
     stream: Stream,
     last: Instant,
+    plan_timed_out: bool,
 }
 
 impl<'a> Listener<'a> {
@@ -45,19 +47,24 @@ impl<'a> Listener<'a> {
         watch: &'a dyn TerraformWatch,
         stop: CancelSignal,
         stream: Stream,
+        patience: &'a Patience,
     ) -> Self {
-        let heard = Mutex::new(Heard { stream, last: Instant::now() });
-        Self { place, command, watch, stop, heard, state_changed: Notify::new() }
+        let started = Instant::now();
+        let heard = Mutex::new(Heard { stream, last: started, plan_timed_out: false });
+        Self { place, command, watch, stop, patience, started, heard, state_changed: Notify::new() }
     }
 
-    pub fn into_stream(self) -> Stream {
-        self.heard.into_inner().unwrap_or_else(PoisonError::into_inner).stream
+    /// What was heard, and whether it was stopped for a plan that took too long.
+    pub fn into_heard(self) -> (Stream, bool) {
+        let heard = self.heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (heard.stream, heard.plan_timed_out)
     }
 
     /// Copies the state after each change, for as long as it is polled.
     pub async fn keep_state(&self, copies: &dyn StateCopies, session: SessionId) -> ! {
         let mut silence_told = Duration::ZERO;
         loop {
+            self.end_long_plan();
             if timeout(TICK, self.state_changed.notified()).await.is_err() {
                 silence_told = self.tick(silence_told);
                 continue;
@@ -65,6 +72,20 @@ impl<'a> Listener<'a> {
             self.place.reserve(self.command);
             sleep(WRITTEN_WITHIN).await;
             keep(copies, session, &self.place.state()).await;
+        }
+    }
+
+    /// Nothing is made before the plan stands, so that a stop takes nothing away.
+    fn end_long_plan(&self) {
+        if !matches!(self.command, Command::Apply | Command::Destroy)
+            || self.started.elapsed() < self.patience.plan
+        {
+            return;
+        }
+        let mut heard = self.lock();
+        if heard.stream.is_planning() && !heard.plan_timed_out {
+            heard.plan_timed_out = true;
+            self.stop.cancel();
         }
     }
 
@@ -78,10 +99,10 @@ impl<'a> Listener<'a> {
         if let Some((percent, message)) = progress {
             self.watch.progress(percent, &self.hide(&message));
         }
-        if silent < SILENCE {
+        if silent < self.patience.silence {
             return Duration::ZERO;
         }
-        if silent < told + SILENCE {
+        if silent < told + self.patience.silence {
             return told;
         }
         self.watch.line(&format!("Terraform has said nothing for {} s.", silent.as_secs()));

@@ -6,6 +6,8 @@ mod follow;
 mod listen;
 mod place;
 mod places;
+mod setup;
+mod shared;
 mod state;
 mod stream;
 mod times;
@@ -15,6 +17,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flow_domain::CancelSignal;
@@ -25,6 +28,7 @@ use serde_json::Value;
 use doubt::Doubt;
 use place::{Command, Place};
 use places::Places;
+use shared::Shared;
 use verdict::{judge, refuse};
 
 type Answer<T> = std::result::Result<T, TerraformEnd>;
@@ -37,6 +41,25 @@ pub struct TerraformOptions {
     pub search_path: String,
     /// Commands that may run at once.
     pub at_once: usize,
+    pub patience: Patience,
+}
+
+/// How long its phases may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Modules and providers are fetched from a mirror or not at all; more than this is a mirror that is away.
+    pub init: Duration,
+    /// Until it is known what is to be done.
+    pub plan: Duration,
+    /// Terraform itself reports each 10 s on what it waits for: six times nothing is worth a word.
+    pub silence: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let [init, plan, silence] = [300, 120, 60].map(Duration::from_secs);
+        Self { init, plan, silence }
+    }
 }
 
 pub struct TerraformCli {
@@ -45,17 +68,23 @@ pub struct TerraformCli {
     copies: Arc<dyn StateCopies>,
     places: Places,
     times: Option<Arc<dyn LabTimes>>,
+    shared: Option<Shared>,
 }
 
 impl TerraformCli {
     pub fn new(options: TerraformOptions, programs: Arc<dyn Programs>, copies: Arc<dyn StateCopies>) -> Self {
         let places = Places::new(options.at_once);
-        Self { options, programs, copies, places, times: None }
+        Self { options, programs, copies, places, times: None, shared: None }
     }
 
     /// Tells how far a command is by how long earlier ones took, and keeps how long it took.
     pub fn with_times(self, times: Arc<dyn LabTimes>) -> Self {
         Self { times: Some(times), ..self }
+    }
+
+    /// Shares what `init` gets for a version of a lab between its sessions, below this directory.
+    pub fn sharing_init(self, root: PathBuf) -> Self {
+        Self { shared: Some(Shared::new(root)), ..self }
     }
 
     /// The program that would be run; none on a machine without one.

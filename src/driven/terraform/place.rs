@@ -99,6 +99,15 @@ impl Place {
         self.dir.join("terraform.tfstate")
     }
 
+    /// What `init` makes.
+    pub fn data(&self) -> PathBuf {
+        self.dir.join(".terraform")
+    }
+
+    pub fn forget_data(&self) {
+        let _ = fs::remove_dir_all(self.data());
+    }
+
     pub fn record(&self, command: Command) -> PathBuf {
         self.own.join(command.word())
     }

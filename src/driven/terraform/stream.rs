@@ -45,6 +45,7 @@ pub struct Stream {
     errors: Vec<String>,
     outputs: Map<String, Value>,
     touched: bool,
+    planned: bool,
     unsupported: Option<String>,
     dumped: Option<Value>,
 }
@@ -129,6 +130,11 @@ impl Stream {
         self.touched
     }
 
+    /// What is to be done is not known yet.
+    pub fn is_planning(&self) -> bool {
+        !self.planned && !self.touched
+    }
+
     pub fn errors(&self) -> &[String] {
         &self.errors
     }
@@ -184,6 +190,7 @@ impl Stream {
                 }
             }
             "change_summary" => {
+                self.planned = true;
                 if line.changes.is_some_and(|changes| changes.operation == "plan") {
                     news.progress = self.bar.advance(PLANNED, &line.message);
                 }

@@ -17,7 +17,7 @@ pub(super) fn refuse(place: &Place, sentence: &str) -> TerraformEnd {
 
 /// Every failure has exit code 1, so the diagnostics say what it was.
 pub(super) fn judge(place: &Place, ran: &Ran) -> Answer<()> {
-    let Ran { exit, stream } = ran;
+    let Ran { exit, stream, plan_timed_out } = ran;
     if let Some(version) = stream.unsupported() {
         return Err(TerraformEnd::Failed(format!(
             "This Terraform reports in a format we cannot read: {version}."
@@ -29,6 +29,9 @@ pub(super) fn judge(place: &Place, ran: &Ran) -> Answer<()> {
     }
     if exit.signal.is_some() && place.is_touched() {
         return Err(killed_end(place));
+    }
+    if *plan_timed_out {
+        return Err(refuse(place, "Terraform was stopped: it took too long to find out what is to be done."));
     }
     if let Some(end) = stopped(exit) {
         return Err(end);

@@ -3,6 +3,7 @@
 mod applying;
 mod disk;
 mod following;
+mod sharing;
 mod state;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use flow_domain::labs::{StateCopies, StateCopy};
 use flow_domain::ports::{Terraform, TerraformEnd, TerraformJob, TerraformWatch};
 use flow_domain::{CancelSignal, Error, Result, SessionId};
 use flow_manager::driven::process::{ChildPrograms, ProcessOptions};
-use flow_manager::driven::terraform::{TerraformCli, TerraformOptions};
+use flow_manager::driven::terraform::{Patience, TerraformCli, TerraformOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -102,9 +103,13 @@ impl TerraformWatch for Watch {
     }
 }
 
+fn options(search_path: String) -> TerraformOptions {
+    TerraformOptions { binary: None, search_path, at_once: 2, patience: Patience::default() }
+}
+
 struct Bench {
     _dir: TempDir,
-    terraform: TerraformCli,
+    terraform: Arc<TerraformCli>,
     copies: Arc<Copies>,
     job: TerraformJob,
     watch: Watch,
@@ -117,6 +122,16 @@ impl Bench {
     }
 
     fn with(config: &str, search_path: String, copies: Copies) -> Self {
+        let options = options(search_path);
+        Self::set(config, copies, |programs, copies| TerraformCli::new(options, programs, copies))
+    }
+
+    /// With a Terraform of the test's own making.
+    fn set(
+        config: &str,
+        copies: Copies,
+        terraform: impl FnOnce(Arc<ChildPrograms>, Arc<Copies>) -> TerraformCli,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("main.tf"), config).unwrap();
         let programs = Arc::new(ChildPrograms::new(ProcessOptions {
@@ -125,7 +140,6 @@ impl Bench {
             allowed: BTreeMap::new(),
         }));
         let copies = Arc::new(copies);
-        let options = TerraformOptions { binary: None, search_path, at_once: 2 };
         let job = TerraformJob {
             session: SessionId::new(),
             of: None,
@@ -134,7 +148,7 @@ impl Bench {
             timeout: PATIENCE,
             grace: PATIENCE,
         };
-        let terraform = TerraformCli::new(options, programs, copies.clone());
+        let terraform = Arc::new(terraform(programs, copies.clone()));
         Self { _dir: dir, terraform, copies, job, watch: Watch::default(), cancel: CancelSignal::new() }
     }
 
