@@ -131,7 +131,7 @@ fn assemble(
     let rooms = rooms(&config, &stores);
     let openid = OpenId::new(&config, &stores)?;
     let (ports, terraform) = ports(&config, &stores, users.clone(), programs.clone(), &openid)?;
-    let (labs, sessions) = (ports.labs.clone(), ports.sessions.clone());
+    let (labs, sessions, evidence) = (ports.labs.clone(), ports.sessions.clone(), ports.evidence.clone());
 
     let flow_store =
         Arc::new(PgFlowStore::new(stores.pool.clone(), stores.lease_pool.clone(), &stores.session));
@@ -153,7 +153,7 @@ fn assemble(
     });
     let store: Arc<dyn FlowStore> = flow_store.clone();
     let flows = Arc::new(Flows::new(engine.clone(), store, Arc::new(catalogue), registry));
-    let labs = Arc::new(Labs::new(flows.clone(), labs, sessions));
+    let labs = Arc::new(Labs::new(flows.clone(), labs, sessions, evidence));
 
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let passwords = Arc::new(identity::passwords(cores)?);

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Grade, Lab, LabCatalogue, LabSessions, Session, SessionStatus, is_lab_name};
+use super::{
+    Evidence, Grade, GradeEvidence, Lab, LabCatalogue, LabSessions, Session, SessionStatus, is_lab_name,
+};
 use crate::flows::run::{Run, RunStatus};
 use crate::flows::store::Idempotency;
 use crate::flows::{Flows, Started};
-use crate::users::Caller;
-use crate::{Cancel, Error, Result, SessionId};
+use crate::users::{Caller, Role};
+use crate::{Cancel, Error, Result, RunId, SessionId};
 
 const LAUNCH: &str = "lab-launch";
 const SUBMIT: &str = "lab-submit";
@@ -21,6 +23,7 @@ pub struct Labs {
     flows: Arc<Flows>,
     catalogue: Arc<dyn LabCatalogue>,
     sessions: Arc<dyn LabSessions>,
+    evidence: Arc<dyn GradeEvidence>,
 }
 
 /// What ends a session, or begins it anew.
@@ -40,8 +43,13 @@ impl Moved {
 }
 
 impl Labs {
-    pub fn new(flows: Arc<Flows>, catalogue: Arc<dyn LabCatalogue>, sessions: Arc<dyn LabSessions>) -> Self {
-        Self { flows, catalogue, sessions }
+    pub fn new(
+        flows: Arc<Flows>,
+        catalogue: Arc<dyn LabCatalogue>,
+        sessions: Arc<dyn LabSessions>,
+        evidence: Arc<dyn GradeEvidence>,
+    ) -> Self {
+        Self { flows, catalogue, sessions, evidence }
     }
 
     /// The labs that this caller may use, and their live sessions.
@@ -188,6 +196,32 @@ impl Labs {
         let policy = self.catalogue.lab(&session.lab).map(|lab| lab.grading).unwrap_or_default().policy;
         let counting = policy.counts(&grades);
         Ok((grades, counting))
+    }
+
+    /// What its graders left, in order, each with the number of the attempt that came of it: not for learners, since
+    /// hidden tests are in it.
+    pub async fn evidence(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+        run: Option<RunId>,
+    ) -> Result<Vec<(Evidence, Option<u32>)>> {
+        if caller.role < Role::Operator {
+            return Err(Error::forbidden("auth.role_too_low", "What a grader left is for operators."));
+        }
+        let session = self.session(caller, id).await?;
+        let grades = self.sessions.grades(session.id).await?;
+        let attempt = |evidence: &Evidence| {
+            let at = grades.iter().position(|grade| grade.run == evidence.run)?;
+            let graded = ["graded", "not_gradable"].contains(&evidence.outcome.as_str());
+            graded.then(|| u32::try_from(at + 1).ok()).flatten()
+        };
+        let kept = self.evidence.of_session(session.id).await?.into_iter();
+        let wanted = kept.filter(|evidence| run.is_none_or(|run| evidence.run == run));
+        Ok(wanted
+            .map(|evidence| (attempt(&evidence), evidence))
+            .map(|(at, evidence)| (evidence, at))
+            .collect())
     }
 
     /// The caller's live session of this lab, if there is one.

@@ -1,6 +1,6 @@
 //! Labs, sessions and attempts as callers see them.
 
-use flow_domain::labs::{Difficulty, Grade, GradingPolicy, Lab, LabLimits, Session, SessionStatus};
+use flow_domain::labs::{Difficulty, Evidence, Grade, GradingPolicy, Lab, LabLimits, Session, SessionStatus};
 use flow_domain::{RunId, SessionId};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -171,5 +171,40 @@ impl<'a> AttemptView<'a> {
             duration_ms: grade.duration_ms,
         };
         grades.iter().enumerate().map(view).collect()
+    }
+}
+
+/// What a grader left.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Evidence")]
+pub(super) struct EvidenceView<'a> {
+    /// The attempt that came of it; null when there is none.
+    attempt: Option<u32>,
+    run: RunId,
+    /// `graded`, `not_gradable`, or the code of what went wrong.
+    outcome: &'a str,
+    /// `{id, name, points, max, status, message, hidden}`, hidden ones too.
+    #[schemars(with = "Vec<Value>")]
+    tests: &'a Value,
+    /// Head and tail of what the grader wrote to both streams.
+    output: &'a str,
+    /// SHA-256 of the grading program.
+    grader_sha256: &'a str,
+    lab_version: &'a str,
+    duration_ms: i64,
+}
+
+impl<'a> EvidenceView<'a> {
+    pub(super) fn new((evidence, attempt): &'a (Evidence, Option<u32>)) -> Self {
+        Self {
+            attempt: *attempt,
+            run: evidence.run,
+            outcome: &evidence.outcome,
+            tests: &evidence.tests,
+            output: &evidence.output,
+            grader_sha256: &evidence.grader_sha256,
+            lab_version: &evidence.lab_version,
+            duration_ms: evidence.duration_ms,
+        }
     }
 }

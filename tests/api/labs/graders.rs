@@ -9,6 +9,7 @@ use flow_manager::driven::postgres::PgGradeEvidence;
 use serde_json::{Value, json};
 
 use super::bench::{Bench, PATIENCE};
+use super::people::Person;
 
 const MAIN: &str = "resource \"terraform_data\" \"x\" { input = \"made\" }";
 const CARD: &str =
@@ -150,10 +151,24 @@ async fn hidden_tests_stay_hidden_and_are_kept_for_operators() {
     for seen in [run.to_string(), events] {
         assert!(!seen.contains("canary"), "{seen}");
     }
-    let evidence = PgGradeEvidence::new(bench.app.db.pool.clone());
-    let kept = evidence.of_session(session(&bench).await).await.unwrap();
-    assert_eq!((kept[0].outcome.as_str(), &kept[0].tests[0]["name"]), ("graded", &json!("canary-name")));
-    assert_eq!((kept[0].grader_sha256.len(), kept[0].lab_version.len()), (64, 64));
+    let path = format!("/sessions/{}/evidence", session(&bench).await);
+    let operator = Person::operator(&bench).await;
+    let kept = operator.see(&path).await["data"][0].clone();
+    assert_eq!((&kept["outcome"], &kept["tests"][0]["name"]), (&json!("graded"), &json!("canary-name")));
+    assert_eq!((&kept["attempt"], &kept["run"]), (&json!(1), &run["id"]));
+    for hash in ["grader_sha256", "lab_version"] {
+        assert_eq!(kept[hash].as_str().unwrap().len(), 64, "{hash}");
+    }
+    // A faulty grader leaves evidence and no attempt.
+    let faulty = bench.run("lab-submit", answers("over", "")).await;
+    let of_run = operator.see(&format!("{path}?run={}", faulty["id"].as_str().unwrap())).await;
+    let kept = of_run["data"].as_array().unwrap();
+    assert!(!kept.is_empty() && kept.iter().all(|it| it["outcome"] == "grade.fault"), "{of_run}");
+    assert!(kept.iter().all(|it| it["attempt"].is_null() && it["run"] == faulty["id"]), "{of_run}");
+    operator.get(&format!("{path}?run=x")).await.refused(400, "query.invalid");
+    // It is nobody's else, whoever they are.
+    Person::learner(&bench, "ann").await.get(&path).await.refused(403, "auth.role_too_low");
+    bench.app.get(&path, "").await.refused(401, "auth.token_missing");
 }
 
 /// Waits until the grader has begun.

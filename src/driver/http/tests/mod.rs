@@ -219,7 +219,9 @@ fn rooms() -> Arc<Rooms> {
 
 /// No lab, over sessions in memory.
 fn labs(flows: Arc<Flows>) -> Arc<Labs> {
-    Arc::new(Labs::new(flows, TestContext::new().ports.labs, Arc::new(MemoryLabSessions::default())))
+    let ports = TestContext::new().ports;
+    let sessions = Arc::new(MemoryLabSessions::default());
+    Arc::new(Labs::new(flows, ports.labs.clone(), sessions, ports.evidence.clone()))
 }
 
 /// An answer, read to its end.
