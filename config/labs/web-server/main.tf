@@ -1,4 +1,4 @@
-# Nothing to download: terraform_data is built into Terraform and OpenTofu. The server is Python's, from server.py.
+# Nothing to download: terraform_data is built into Terraform and OpenTofu. The server is server.pl, for the perl that Debian always has.
 
 variable "session" {
   description = "The session's id."
@@ -34,13 +34,13 @@ resource "terraform_data" "server" {
 
   # It ends when the server listens; the server itself goes on in a session of its own.
   provisioner "local-exec" {
-    command     = "command -v python3 >/dev/null || { echo 'This lab needs python3, 3.8 or later, on the service'\"'\"'s PATH.'; exit 1; }; exec python3 server.py start"
+    command     = "command -v perl >/dev/null || { echo 'This lab needs perl on the PATH of the service.'; exit 1; }; exec perl server.pl start"
     environment = { ADDRESS = var.address }
   }
 
   provisioner "local-exec" {
     when    = destroy
-    command = "python3 server.py stop"
+    command = "perl server.pl stop"
   }
 }
 
