@@ -10,6 +10,7 @@ mod late_tokens;
 mod openid;
 mod place;
 mod probes;
+mod rooms;
 mod running;
 pub mod signing;
 mod stores;
@@ -29,7 +30,6 @@ use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::Probe;
 use flow_domain::labs::Labs;
 use flow_domain::ports::Ports;
-use flow_domain::rooms::{History, RoomSettings, Rooms};
 use flow_domain::users::Users;
 
 use tokio_util::sync::CancellationToken;
@@ -40,9 +40,10 @@ use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::labs::LabFolders;
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
 use crate::driven::postgres::{
-    PgDatasets, PgFlowStore, PgGradeEvidence, PgLabSessions, PgRoomStore, PgUsers,
+    PgDatasets, PgFlowStore, PgGradeEvidence, PgLabSessions, PgUsers,
 };
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
+use crate::driven::redis::RedisLink;
 use crate::driven::secrets_file::SecretsFile;
 pub use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
@@ -53,7 +54,7 @@ use database::Database;
 pub use flows_dir::read_catalogue;
 use late_tokens::LateTokens;
 use openid::OpenId;
-use probes::{DatabaseProbe, StateDirProbe, TerraformProbe};
+use probes::{CacheProbe, DatabaseProbe, StateDirProbe, TerraformProbe};
 use running::{Service, StopSignals};
 use stores::Stores;
 use terraform::terraform;
@@ -128,7 +129,8 @@ fn assemble(
         records: stores.state.path().join("children"),
         allowed: config.exec.allow.clone(),
     }));
-    let rooms = rooms(&config, &stores);
+    let redis = config.cache.url.as_ref().map(|url| RedisLink::open(url.expose())).transpose()?.map(Arc::new);
+    let rooms = rooms::assemble(&config, &stores, redis.as_ref());
     let openid = OpenId::new(&config, &stores)?;
     let (ports, terraform) = ports(&config, &stores, users.clone(), programs.clone(), &openid)?;
     let (labs, sessions, evidence) = (ports.labs.clone(), ports.sessions.clone(), ports.evidence.clone());
@@ -164,6 +166,7 @@ fn assemble(
         Arc::new(DatabaseProbe(stores.pool.clone())),
         Arc::new(TerraformProbe(terraform)),
         Arc::new(StateDirProbe(stores.state.path().to_owned())),
+        Arc::new(CacheProbe(redis)),
     ];
     let handlers = openid.handlers(users.clone(), flows.clone());
     let services = Services {
@@ -209,16 +212,6 @@ fn assemble(
         },
         rocket,
     ))
-}
-
-/// Rooms in the database, where all replicas find them.
-fn rooms(config: &Config, stores: &Stores) -> Arc<Rooms> {
-    let store = Arc::new(PgRoomStore::new(stores.pool.clone(), &stores.session));
-    let sessions = Arc::new(PgLabSessions::new(stores.pool.clone()));
-    let days = Duration::from_secs(24 * 3600) * config.rooms.history_days.get();
-    let history = History { messages: config.rooms.history_messages.get(), age: days };
-    let settings = RoomSettings { history, posts_per_minute: config.rooms.posts_per_minute };
-    Arc::new(Rooms::new(store, sessions, settings))
 }
 
 fn stream_settings(config: &Config) -> StreamSettings {

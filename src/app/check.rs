@@ -10,6 +10,7 @@ use super::flows_dir::read_catalogue;
 use crate::config::Config;
 use crate::driven::postgres::embedded::Embedded;
 use crate::driven::postgres::probe;
+use crate::driven::redis;
 use crate::driven::state_dir::{self, StateDir};
 
 #[derive(Clone, Debug)]
@@ -33,6 +34,7 @@ pub fn parts(config: &Config) -> Vec<Part> {
         part("address", address(config)),
         part("state", of(StateDir::probe(config.state.dir.as_deref()))),
         part("database", database(config)),
+        part("cache", cache(config)),
         part("flows", flows(config)),
         part("labs", labs(config)),
         part("terraform", terraform(config)),
@@ -59,6 +61,14 @@ fn database(config: &Config) -> State {
             of(Embedded::probe(&state, config.database.bin_dir.as_deref()))
         }
         Some(url) => of(probe::server_version(url.expose())),
+    }
+}
+
+/// Without it the service works, and is as right.
+fn cache(config: &Config) -> State {
+    match &config.cache.url {
+        None => State::Works("in process".into()),
+        Some(url) => of(redis::probe(url.expose())),
     }
 }
 

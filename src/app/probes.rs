@@ -1,11 +1,13 @@
 //! How the parts are, for `/health`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use flow_domain::health::{Condition, Probe};
 
 use crate::driven::postgres::PgPool;
+use crate::driven::redis::RedisLink;
 
 pub(super) struct DatabaseProbe(pub(super) PgPool);
 
@@ -59,6 +61,23 @@ impl Probe for TerraformProbe {
         match &self.0 {
             Some(_) => Condition::healthy(),
             None => Condition::degraded("No terraform or tofu on this machine: labs cannot be launched."),
+        }
+    }
+}
+
+/// The service answers without it, slower.
+pub(super) struct CacheProbe(pub(super) Option<Arc<RedisLink>>);
+
+#[async_trait]
+impl Probe for CacheProbe {
+    fn component(&self) -> &'static str {
+        "cache"
+    }
+
+    async fn check(&self) -> Condition {
+        match self.0.as_ref().and_then(|link| link.trouble()) {
+            Some(trouble) => Condition::degraded(trouble),
+            None => Condition::healthy(),
         }
     }
 }

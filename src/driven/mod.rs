@@ -11,6 +11,7 @@ pub mod labs;
 pub mod memory;
 pub mod postgres;
 pub mod process;
+pub mod redis;
 pub mod sealing;
 pub mod secrets_file;
 pub mod start_error;

@@ -112,16 +112,16 @@ async fn pump(hub: Arc<Hub>, room: Arc<LiveRoom>) {
     // What was posted while the first reader came has told nobody.
     let mut look = true;
     while hub.is_live(&room) {
-        let (head, target) = room.progress();
-        if head >= target && !look {
+        let progress = room.progress();
+        if !progress.is_behind() && !look {
             room.nudge.notified().await;
             continue;
         }
         let begun = Instant::now();
-        match hub.store.after(&room.name, head, hub.history).await {
+        match hub.store.after(&room.name, progress.head, hub.history).await {
             Ok(page) => {
                 look = false;
-                room.publish(page.iter().map(Line::of).collect(), target);
+                room.publish(page.iter().map(Line::of).collect(), progress);
                 tokio::time::sleep_until(begun + JOINED_FOR).await;
             }
             Err(_) => tokio::time::sleep(ASK_AGAIN).await,

@@ -68,8 +68,26 @@ struct State {
     head: i64,
     /// What is known to be in the store.
     target: i64,
+    /// What another process said is in the store. It may be wrong about it.
+    hinted: i64,
     size: u64,
     seats: HashMap<u64, Arc<Seat>>,
+}
+
+/// How far a room is read from the store.
+#[derive(Clone, Copy)]
+pub(super) struct Progress {
+    /// Up to where it was published.
+    pub head: i64,
+    target: i64,
+    hinted: i64,
+}
+
+impl Progress {
+    /// Whether there is more, as far as is known.
+    pub fn is_behind(self) -> bool {
+        self.head < self.target.max(self.hinted)
+    }
 }
 
 /// What a reader finds.
@@ -85,8 +103,15 @@ pub(super) enum Found {
 impl LiveRoom {
     /// `head` is the highest number in the store.
     pub fn new(name: RoomName, head: i64) -> Self {
-        let state =
-            State { tail: VecDeque::new(), floor: head, head, target: head, size: 0, seats: HashMap::new() };
+        let state = State {
+            tail: VecDeque::new(),
+            floor: head,
+            head,
+            target: head,
+            hinted: head,
+            size: 0,
+            seats: HashMap::new(),
+        };
         Self { name, nudge: Notify::new(), state: Mutex::new(state) }
     }
 
@@ -123,17 +148,29 @@ impl LiveRoom {
         }
     }
 
-    /// Up to where it was published, and up to where it could be.
-    pub fn progress(&self) -> (i64, i64) {
-        let state = self.state();
-        (state.head, state.target)
+    /// The store may have messages up to this number: it is worth a look.
+    pub fn hint(&self, number: i64) {
+        let mut state = self.state();
+        if number > state.head.max(state.hinted) {
+            state.hinted = number;
+            self.nudge.notify_one();
+        }
     }
 
-    /// Hands a page from the store to all readers. An empty page means that what lies up to `known` is deleted.
-    pub fn publish(&self, page: Vec<Arc<Line>>, known: i64) {
+    pub fn progress(&self) -> Progress {
+        let state = self.state();
+        Progress { head: state.head, target: state.target, hinted: state.hinted }
+    }
+
+    /// Hands a page from the store to all readers. An empty page means that what lies up to the target there was is
+    /// deleted, and that the hint there was told of nothing.
+    pub fn publish(&self, page: Vec<Arc<Line>>, before: Progress) {
         let mut state = self.state();
         let Some(last) = page.last().map(|line| line.id) else {
-            state.head = state.head.max(known);
+            state.head = state.head.max(before.target);
+            if state.hinted == before.hinted {
+                state.hinted = state.head;
+            }
             return;
         };
         // Before the page is added: one large page must not cost those their place who had read all.

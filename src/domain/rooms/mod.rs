@@ -13,4 +13,4 @@ pub use live::{BUFFER_BYTES, Line};
 pub use message::{MAX_TEXT, Message, Person, PersonKind, Text};
 pub use name::{Place, RoomName};
 pub use service::{RoomSettings, Rooms};
-pub use store::{History, Leave, PAGE_BYTES, PAGE_MESSAGES, RoomStore, Signal};
+pub use store::{History, Leave, PAGE_BYTES, PAGE_MESSAGES, RoomStore, Signal, Wire};

@@ -163,7 +163,7 @@ impl Rooms {
                 signal = next(&mut signals) => match signal {
                     Signal::Posted(room, number) => {
                         if let Some(live) = self.hub.room(&room) {
-                            live.reaches(number);
+                            live.hint(number);
                         }
                     }
                     Signal::Left(leave) => self.end(&leave),

@@ -26,7 +26,7 @@ pub struct History {
 /// What one process tells the others. A hint: whoever misses one finds the same in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// A room has messages up to this number.
+    /// A room has messages up to this number, says who may be wrong: the store is asked.
     Posted(RoomName, i64),
     /// Someone left a room, wherever they read it; with the number of that leave.
     Left(Leave),
@@ -93,4 +93,14 @@ pub trait RoomStore: Send + Sync {
 
     /// What other processes tell, and this one, from now on; listening ends when the receiver is dropped.
     fn signals(&self) -> mpsc::Receiver<Signal>;
+}
+
+/// Carries numbers of messages between processes, to spare the store. It may lose any, and be away.
+#[async_trait]
+pub trait Wire: Send + Sync {
+    /// Says that a room has messages up to this number. `false` when it cannot have been heard, soon.
+    async fn tell(&self, room: &RoomName, number: i64) -> bool;
+
+    /// What is told from now on, [`Signal::Anything`] first and after each gap.
+    fn hear(&self) -> mpsc::Receiver<Signal>;
 }

@@ -213,7 +213,7 @@ impl Drop for TestApp {
 }
 
 /// Starts the service, its log appended to the state directory's, and a guard that kills it when this process dies
-/// without a chance to: the pipe that the guard reads ends with this process.
+/// without a chance to.
 fn spawn(settings: &[(String, String)], state: &Path) -> (Child, Child) {
     let log = File::options().create(true).append(true).open(state.join("log")).unwrap();
     let ours =
@@ -225,10 +225,16 @@ fn spawn(settings: &[(String, String)], state: &Path) -> (Child, Child) {
     service.arg("serve").current_dir(env!("CARGO_MANIFEST_DIR")).envs(settings.iter().map(|(k, v)| (k, v)));
     service.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     let service = service.spawn().unwrap();
+    let guard = guard(service.id());
+    (service, guard)
+}
+
+/// Kills a process when this one dies: the pipe that it reads ends with this process.
+pub(super) fn guard(process: u32) -> Child {
     let mut guard = Command::new("sh");
-    guard.args(["-c", "read -r _; kill -KILL $1", "guard"]).arg(service.id().to_string());
+    guard.args(["-c", "read -r _; kill -KILL $1", "guard"]).arg(process.to_string());
     guard.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    (service, guard.spawn().unwrap())
+    guard.spawn().unwrap()
 }
 
 /// What came back: JSON where it was JSON, else the text as a JSON string.

@@ -1,11 +1,13 @@
-//! What tests stand on: a PostgreSQL of their own, and the service itself as a process.
+//! What tests stand on: a PostgreSQL and a Redis of their own, and the service itself as a process.
 
 mod app;
 mod cluster;
 mod database;
 mod terminal;
+mod redis;
 
 pub use app::{Answer, DEMO_PASSWORD, TestApp, free_port};
 pub use cluster::{server_programs, server_user};
 pub use database::TestDb;
 pub use terminal::Terminal;
+pub use redis::TestRedis;

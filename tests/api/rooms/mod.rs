@@ -4,6 +4,7 @@ mod client;
 mod logins;
 mod people;
 mod reading;
+mod redis;
 mod refusals;
 mod replicas;
 mod slow;

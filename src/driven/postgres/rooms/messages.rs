@@ -10,8 +10,8 @@ use super::{kind, room_name};
 use crate::driven::postgres::error;
 use crate::driven::postgres::pool::{PgPool, column, execute, query};
 
-/// The room's row stays locked until the commit, so that numbers become visible in their order. The notification goes
-/// out with the commit and says only where to look.
+/// The room's row stays locked until the commit, so that numbers become visible in their order. The notification, if
+/// it is wanted, goes out with the commit and says only where to look.
 const POST: &str = "
     with next as (
         insert into room (name, head) values ($1::text, 1)
@@ -22,7 +22,10 @@ const POST: &str = "
         select $1::text, next.head, $2::uuid, $3::text, $4::text, $5::text from next
         returning id, posted_at
     )
-    select id, posted_at, pg_notify('room_signal', 'posted ' || $1::text || ' ' || id) from message";
+    select id, posted_at,
+        case when $6::boolean then pg_notify('room_signal', 'posted ' || $1::text || ' ' || id) end
+    from message";
+const TELL: &str = "select pg_notify('room_signal', 'posted ' || $1::text || ' ' || $2::bigint)";
 /// The sum over a window is of the page's candidates alone: they are limited before.
 const AFTER: &str = "
     select room, id, author_id, author_name, author_kind, body, posted_at
@@ -66,9 +69,16 @@ const DELETE_EMPTY: &str = "
     where name = any ($1::text[])
         and not exists (select from room_message as message where message.room = room.name)";
 
-pub(super) async fn post(pool: &PgPool, room: &RoomName, from: &Person, text: &Text) -> Result<Message> {
+pub(super) async fn post(
+    pool: &PgPool,
+    room: &RoomName,
+    from: &Person,
+    text: &Text,
+    notify: bool,
+) -> Result<Message> {
+    let kind = from.kind.as_str();
     let row = pool
-        .query_opt(POST, &[&room.as_str(), &from.id.0, &from.name, &from.kind.as_str(), &text.as_str()])
+        .query_opt(POST, &[&room.as_str(), &from.id.0, &from.name, &kind, &text.as_str(), &notify])
         .await?
         .ok_or_else(|| Error::internal("posting a message answered no row"))?;
     Ok(Message {
@@ -78,6 +88,10 @@ pub(super) async fn post(pool: &PgPool, room: &RoomName, from: &Person, text: &T
         text: text.as_str().to_owned(),
         at: column(&row, "posted_at")?,
     })
+}
+
+pub(super) async fn tell(pool: &PgPool, room: &RoomName, id: i64) -> Result<()> {
+    pool.query_opt(TELL, &[&room.as_str(), &id]).await.map(drop)
 }
 
 pub(super) async fn after(

@@ -3,8 +3,12 @@
 mod messages;
 mod readers;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use flow_domain::rooms::{History, Leave, Message, Person, PersonKind, RoomName, RoomStore, Signal, Text};
+use flow_domain::rooms::{
+    History, Leave, Message, Person, PersonKind, RoomName, RoomStore, Signal, Text, Wire,
+};
 use flow_domain::{Error, Result, UserId};
 use tokio::sync::mpsc;
 use tokio_postgres::{Config, Row};
@@ -20,18 +24,32 @@ pub struct PgRoomStore {
     pool: PgPool,
     /// For the connection that listens.
     session: Config,
+    wire: Option<Arc<dyn Wire>>,
 }
 
 impl PgRoomStore {
     pub fn new(pool: PgPool, session: &Config) -> Self {
-        Self { pool, session: session.clone() }
+        Self { pool, session: session.clone(), wire: None }
+    }
+
+    /// Messages are told of by this wire, and by NOTIFY when it does not take them.
+    pub fn with_wire(self, wire: Arc<dyn Wire>) -> Self {
+        Self { wire: Some(wire), ..self }
     }
 }
 
 #[async_trait]
 impl RoomStore for PgRoomStore {
     async fn post(&self, room: &RoomName, from: &Person, text: &Text) -> Result<Message> {
-        messages::post(&self.pool, room, from, text).await
+        let message = messages::post(&self.pool, room, from, text, self.wire.is_none()).await?;
+        if let Some(wire) = &self.wire
+            && !wire.tell(room, message.id).await
+            && let Err(error) = messages::tell(&self.pool, room, message.id).await
+        {
+            // It is stored, and found by whoever looks.
+            log::debug!("message {} of {room} is not told of: {error}", message.id);
+        }
+        Ok(message)
     }
 
     async fn after(&self, room: &RoomName, after: i64, history: History) -> Result<Vec<Message>> {
@@ -85,8 +103,31 @@ impl RoomStore for PgRoomStore {
     }
 
     fn signals(&self) -> mpsc::Receiver<Signal> {
-        listen(self.session.clone(), "listen room_signal", SIGNALS, Signal::Anything, signal)
+        let notified = listen(self.session.clone(), "listen room_signal", SIGNALS, Signal::Anything, signal);
+        match &self.wire {
+            Some(wire) => both(notified, wire.hear()),
+            None => notified,
+        }
     }
+}
+
+/// Until one of the two ends, or nobody listens any more.
+fn both(mut one: mpsc::Receiver<Signal>, mut other: mpsc::Receiver<Signal>) -> mpsc::Receiver<Signal> {
+    let (tell, heard) = mpsc::channel(SIGNALS);
+    tokio::spawn(async move {
+        loop {
+            let signal = tokio::select! {
+                signal = one.recv() => signal,
+                signal = other.recv() => signal,
+                () = tell.closed() => None,
+            };
+            let Some(signal) = signal else { return };
+            if tell.send(signal).await.is_err() {
+                return;
+            }
+        }
+    });
+    heard
 }
 
 /// `posted ROOM NUMBER`, or `left NUMBER ROOM USER`: no part has a blank in it.
