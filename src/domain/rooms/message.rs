@@ -42,16 +42,19 @@ pub enum PersonKind {
     Temporary,
     /// With an account.
     Registered,
+    /// Not a person: the service, which tells what happens to a lab.
+    System,
 }
 
 impl PersonKind {
-    pub const ALL: [Self; 3] = [Self::Anonymous, Self::Temporary, Self::Registered];
+    pub const ALL: [Self; 4] = [Self::Anonymous, Self::Temporary, Self::Registered, Self::System];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Anonymous => "anonymous",
             Self::Temporary => "temporary",
             Self::Registered => "registered",
+            Self::System => "system",
         }
     }
 

@@ -47,6 +47,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0051_create_flow_drop_week",
     "0060_create_token_key",
     "0065_keep_every_state",
+    "0070_tell_session_rooms",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.

@@ -11,6 +11,7 @@ mod kills;
 mod people;
 mod platform;
 mod progress;
+mod rooms;
 
 use serde_json::json;
 

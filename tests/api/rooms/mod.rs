@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, TestApp};
 use people::token_of;
-use stream::Stream;
+pub use stream::Stream;
 
 /// How long anything may take that has to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
