@@ -134,6 +134,8 @@ pub trait LabSessions: Send + Sync {
     async fn open(&self, user: UserId, lab: &Lab) -> Result<Session>;
     /// The live session of this user in this lab.
     async fn live(&self, user: UserId, lab: &str) -> Result<Option<Session>>;
+    /// Those of these users who have a live session of this lab.
+    async fn members(&self, lab: &str, users: &[UserId]) -> Result<Vec<UserId>>;
     /// The live sessions of this user, oldest first.
     async fn live_of(&self, user: UserId) -> Result<Vec<Session>>;
     async fn session(&self, id: SessionId) -> Result<Option<Session>>;

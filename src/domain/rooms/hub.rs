@@ -41,10 +41,12 @@ impl Hub {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A reader of what comes after message `after`, or after the last one there is.
+    /// A reader of what comes after message `after`, or after the last one there is. A member's place is lost with
+    /// the membership.
     pub async fn open(
         self: &Arc<Self>,
         person: Person,
+        member: bool,
         name: RoomName,
         after: Option<i64>,
     ) -> Result<Reader> {
@@ -57,7 +59,7 @@ impl Hub {
                 tokio::spawn(pump(self.clone(), room.clone()));
                 room
             });
-            (room.clone(), room.sit(key, person, since))
+            (room.clone(), room.sit(key, person, member, since))
         };
         self.changed.store(true, Ordering::Release);
         // A number from beyond the end belongs to another time of this room.

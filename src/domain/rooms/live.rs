@@ -3,7 +3,7 @@
 //! All readers share one tail of the room and each keeps its place in it, so a message costs its size once and a
 //! reader who stands still costs nothing more.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::store::Leave;
 use super::{Message, Person, RoomName};
+use crate::UserId;
 
 /// What may wait for a reader, in bytes; one who has not read so much loses its place.
 pub const BUFFER_BYTES: u64 = 64 * 1024;
@@ -35,6 +36,10 @@ pub(super) struct Seat {
     pub person: Person,
     /// The last leave before this reader came: it and those before it are not meant for this seat.
     since: i64,
+    /// Here for as long as they are in the lab, and not by their role.
+    member: bool,
+    /// They were not in the lab when it was last looked.
+    missed: AtomicBool,
     /// How far this reader has read, in bytes of the room.
     read: AtomicU64,
     ended: AtomicBool,
@@ -119,11 +124,13 @@ impl LiveRoom {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn sit(&self, key: u64, person: Person, since: i64) -> Arc<Seat> {
+    pub fn sit(&self, key: u64, person: Person, member: bool, since: i64) -> Arc<Seat> {
         let mut state = self.state();
         let seat = Arc::new(Seat {
             person,
             since,
+            member,
+            missed: AtomicBool::new(false),
             read: AtomicU64::new(state.size),
             ended: AtomicBool::new(false),
             wake: Notify::new(),
@@ -234,6 +241,26 @@ impl LiveRoom {
                 seat.end();
             }
             stays
+        });
+    }
+
+    /// Whoever reads because they are in the lab.
+    pub fn members(&self) -> Vec<UserId> {
+        let state = self.state();
+        let members = state.seats.values().filter(|seat| seat.member).map(|seat| seat.person.id);
+        members.collect::<HashSet<_>>().into_iter().collect()
+    }
+
+    /// Ends the streams of members who were in the lab neither now nor at the look before: a lab that is built anew
+    /// has nobody in it for a moment.
+    pub fn dismiss_but(&self, present: &HashSet<UserId>) {
+        self.state().seats.retain(|_, seat| {
+            let missing = seat.member && !present.contains(&seat.person.id);
+            let gone = seat.missed.swap(missing, Ordering::AcqRel) && missing;
+            if gone {
+                seat.end();
+            }
+            !gone
         });
     }
 

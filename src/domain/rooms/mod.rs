@@ -3,6 +3,7 @@
 
 mod hub;
 mod live;
+mod membership;
 mod message;
 mod name;
 mod service;

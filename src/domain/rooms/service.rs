@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use super::hub::{Hub, Reader};
+use super::membership::watch;
 use super::name::Place;
 use super::store::{History, Leave, RoomStore, Signal};
 use super::{Message, Person, RoomName, Text};
@@ -67,7 +68,8 @@ impl Rooms {
         after: Option<i64>,
     ) -> Result<Reader> {
         self.admit(caller, &room).await?;
-        self.hub.open(person, room, after).await
+        let member = caller.role < Role::Operator && matches!(room.place(), Place::Lab(_));
+        self.hub.open(person, member, room, after).await
     }
 
     /// The message, once it is durable.
@@ -150,7 +152,7 @@ impl Rooms {
 
     /// Hears what other processes say and tells them who reads by this one; does not end by itself.
     pub async fn work(self: Arc<Self>) {
-        tokio::join!(self.listen(), self.report(), self.prune());
+        tokio::join!(self.listen(), self.report(), self.prune(), watch(&self.hub, &*self.sessions));
     }
 
     async fn listen(&self) {

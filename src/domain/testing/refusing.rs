@@ -81,6 +81,10 @@ impl LabSessions for Refusing {
         refused()
     }
 
+    async fn members(&self, _lab: &str, _users: &[UserId]) -> Result<Vec<UserId>> {
+        refused()
+    }
+
     async fn live_of(&self, _user: UserId) -> Result<Vec<Session>> {
         refused()
     }

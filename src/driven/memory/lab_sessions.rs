@@ -65,6 +65,11 @@ impl LabSessions for MemoryLabSessions {
         Ok(lock(&self.kept).live(user, lab))
     }
 
+    async fn members(&self, lab: &str, users: &[UserId]) -> Result<Vec<UserId>> {
+        let kept = lock(&self.kept);
+        Ok(users.iter().copied().filter(|user| kept.live(*user, lab).is_some()).collect())
+    }
+
     async fn live_of(&self, user: UserId) -> Result<Vec<Session>> {
         let kept = lock(&self.kept);
         let live = kept.sessions.iter().filter(|it| it.user == user && it.ended_at.is_none());

@@ -34,6 +34,8 @@ const LIVE: &str = concat!(
     columns!(),
     " from session where user_id = $1::uuid and lab = $2::text and ended_at is null"
 );
+const MEMBERS: &str = "
+    select user_id from session where lab = $1::text and user_id = any ($2::uuid[]) and ended_at is null";
 const LIVE_OF: &str = concat!(
     "select ",
     columns!(),
@@ -99,6 +101,12 @@ impl LabSessions for PgLabSessions {
     async fn live(&self, user: UserId, lab: &str) -> Result<Option<Session>> {
         let row = self.pool.query_opt(LIVE, &[&user.0, &lab]).await?;
         row.as_ref().map(session).transpose()
+    }
+
+    async fn members(&self, lab: &str, users: &[UserId]) -> Result<Vec<UserId>> {
+        let users: Vec<Uuid> = users.iter().map(|user| user.0).collect();
+        let rows = self.pool.query(MEMBERS, &[&lab, &users]).await?;
+        rows.iter().map(|row| Ok(UserId(column(row, "user_id")?))).collect()
     }
 
     async fn live_of(&self, user: UserId) -> Result<Vec<Session>> {

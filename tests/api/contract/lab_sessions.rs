@@ -94,6 +94,19 @@ async fn sessions_of_others_and_of_other_labs_are_apart(
     assert_eq!(sessions.live(learner, "elsewhere").await.unwrap(), None);
     assert_ne!(open(sessions, other, "apart").await.id, mine.id);
     assert_ne!(open(sessions, learner, "elsewhere").await.id, mine.id);
+    let both = [learner, other];
+    let members = async |lab| sessions.members(lab, &both).await.unwrap();
+    let mut apart = members("apart").await;
+    apart.sort();
+    assert_eq!(apart, {
+        let mut both = both;
+        both.sort();
+        both
+    });
+    assert_eq!(members("elsewhere").await, [learner]);
+    assert_eq!(sessions.members("apart", &[UserId::new()]).await.unwrap(), []);
+    sessions.set_status(mine.id, SessionStatus::Finished, None).await.unwrap();
+    assert_eq!(members("apart").await, [other]);
 }
 
 async fn outputs_stay_until_others_are_given(sessions: &dyn LabSessions, learner: UserId) {

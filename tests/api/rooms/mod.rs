@@ -2,6 +2,7 @@
 
 mod client;
 mod logins;
+mod losing;
 mod people;
 mod reading;
 mod redis;
