@@ -21,6 +21,11 @@ use super::streams::Seat;
 pub(super) const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
 
+/// The first keep-alive comes this soon, and each after as long a silence as the stream is old, up to [`HEARTBEAT`]:
+/// writing is what finds that a client is gone, and until then its stream costs what it did before. One that goes soon
+/// after it came is found soon, and one that stays is not bothered.
+const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// What a stream looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -88,12 +93,13 @@ impl RoomStream {
 impl<'r> Responder<'r, 'r> for RoomStream {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
         let Self { mut reader, seat, form, timeout, mut shutdown, mut leash } = self;
-        let end = Instant::now() + timeout;
+        let begun = Instant::now();
+        let end = begun + timeout;
         let stream = stream! {
             // Taken until the connection is gone, not only until the reader lost its place in the room.
             let _held = seat;
             loop {
-                let quiet_until = Instant::now() + HEARTBEAT;
+                let quiet_until = Instant::now() + begun.elapsed().clamp(FIRST_HEARTBEAT, HEARTBEAT);
                 let text = tokio::select! {
                     lines = reader.next() => match lines {
                         Some(lines) => form.write(&lines),
