@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use flow_domain::cache::Cache;
 use flow_domain::flows::Flows;
+use flow_domain::flows::on_event::StartFlow;
 use flow_domain::openid::{
     AccessTokens, Identities, OAuthVerifier, Onboard, OpenIdDoor, OpenIdProvider, StoreUser,
 };
-use flow_domain::queue::Handler;
+use flow_domain::queue::{Handler, Queue};
 use flow_domain::sealed::Sealer;
 use flow_domain::users::Users;
 
@@ -16,6 +17,7 @@ use crate::config::{self, Config};
 use crate::driven::cache::MokaCache;
 use crate::driven::identity::{NoProvider, OidcProvider, OidcSettings, TokenCheck};
 use crate::driven::postgres::{PgIdentities, PgQueue, PgSignInJournal};
+use crate::driven::rabbitmq::RabbitQueue;
 use crate::driven::sealing::{Keyring, StateKey};
 use crate::driver::events::Lines;
 
@@ -34,7 +36,11 @@ impl OpenId {
         let sealer: Arc<dyn Sealer> = Arc::new(Keyring { current: stores.state_key.clone(), old });
         let (provider, verifier) = provider(config)?;
         let identities = Arc::new(PgIdentities::new(stores.pool.clone(), sealer.clone()));
-        let queue = Arc::new(PgQueue::new(stores.pool.clone()));
+        let outbox = Arc::new(PgQueue::new(stores.pool.clone()));
+        let queue: Arc<dyn Queue> = match &config.queue.url {
+            Some(url) => Arc::new(RabbitQueue::new(url.expose())?),
+            None => outbox.clone(),
+        };
         Ok(Self {
             access_tokens: Arc::new(AccessTokens { verifier, sealer: sealer.clone() }),
             cache: Arc::new(MokaCache::default()),
@@ -44,7 +50,7 @@ impl OpenId {
                 journal: Arc::new(PgSignInJournal(stores.pool.clone())),
                 sealer,
             }),
-            lines: Lines { queue: queue.clone(), outbox: queue },
+            lines: Lines { queue, outbox },
             identities,
         })
     }
@@ -52,7 +58,10 @@ impl OpenId {
     /// Everyone who listens to events.
     pub(super) fn handlers(&self, users: Arc<dyn Users>, flows: Arc<Flows>) -> Vec<Arc<dyn Handler>> {
         let (identities, cache) = (self.identities.clone(), self.cache.clone());
-        vec![Arc::new(StoreUser { identities, users, cache }), Arc::new(Onboard { flows })]
+        let started = StartFlow::all(&flows);
+        let ours: [Arc<dyn Handler>; 2] =
+            [Arc::new(StoreUser { identities, users, cache }), Arc::new(Onboard { flows })];
+        ours.into_iter().chain(started).collect()
     }
 }
 

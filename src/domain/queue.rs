@@ -90,12 +90,13 @@ pub struct DeadLetter {
 /// itself or to another of its name; a consumer's first deliveries come in the order of publishing.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Makes the consumer known: what is published to its topics from now on is kept for it. Again with other topics
-    /// or another limit replaces those; what it was to get already, it still gets.
+    /// Makes the consumer known: what is published to its topics from now on is kept for it. Again with another limit
+    /// replaces it, and adds topics that are new; those that are named no more may still come, so a consumer
+    /// acknowledges what it does not know.
     async fn declare(&self, subscription: &Subscription) -> Result<()>;
 
     /// Keeps the events for every consumer of their topics, in this order; returns when they are safe. An event that
-    /// a consumer still has to acknowledge is not kept for it twice.
+    /// a process has in hand is not given to it twice.
     async fn publish(&self, events: &[Event]) -> Result<()>;
 
     /// The next deliveries, 1 to `at_most`; waits for the first, some seconds at most, and answers none then.
@@ -116,6 +117,9 @@ pub trait Queue: Send + Sync {
 
     /// Not to be dealt with, however often it came: a dead letter at once.
     async fn bury(&self, consumer: &str, delivery: &Delivery, reason: &str) -> Result<()>;
+
+    /// The consumers that have dead letters, in alphabetical order.
+    async fn bereaved(&self) -> Result<Vec<String>>;
 
     /// A consumer's dead letters, the oldest first.
     async fn dead(&self, consumer: &str, at_most: usize) -> Result<Vec<DeadLetter>>;

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod postgres;
 pub mod process;
 pub mod redis;
+pub mod rabbitmq;
 pub mod sealing;
 pub mod secrets_file;
 pub mod start_error;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_domain::queue::{Delivery, GivenBack, Handler, Outbox, Queue};
+use flow_domain::queue::{Delivery, GivenBack, Handler, Outbox, Queue, Subscription};
 use flow_domain::{Error, Kind};
 use log::{error, info, warn};
 use tokio::task::JoinSet;
@@ -29,6 +29,10 @@ pub struct Lines {
 /// Serves all handlers until the signal; what is in hand then is dealt with before this returns.
 pub async fn run(lines: Lines, handlers: Vec<Arc<dyn Handler>>, stop: CancellationToken) {
     let mut loops = JoinSet::new();
+    // An event that is published before its consumer is known would not be kept for it.
+    for handler in &handlers {
+        declare(&*lines.queue, &handler.subscription(), &stop).await;
+    }
     for handler in handlers {
         loops.spawn(consume(lines.queue.clone(), handler, stop.clone()));
     }
@@ -60,14 +64,7 @@ async fn relay(Lines { queue, outbox }: Lines, stop: CancellationToken) {
 }
 
 async fn consume(queue: Arc<dyn Queue>, handler: Arc<dyn Handler>, stop: CancellationToken) {
-    let subscription = handler.subscription();
-    let consumer = &subscription.consumer;
-    while let Err(error) = queue.declare(&subscription).await {
-        warn!("consumer={consumer} waits for the queue: {error}");
-        if paused(AWAY, &stop).await {
-            return;
-        }
-    }
+    let consumer = &handler.subscription().consumer;
     while !stop.is_cancelled() {
         let received = tokio::select! {
             received = queue.receive(consumer, PREFETCH) => received,
@@ -83,6 +80,19 @@ async fn consume(queue: Arc<dyn Queue>, handler: Arc<dyn Handler>, stop: Cancell
                 log::debug!("consumer={consumer} received nothing: {error}");
                 paused(AWAY, &stop).await;
             }
+        }
+    }
+}
+
+/// Until the queue knows it, or the signal.
+async fn declare(queue: &dyn Queue, subscription: &Subscription, stop: &CancellationToken) {
+    let mut told = false;
+    while let Err(error) = queue.declare(subscription).await {
+        if !std::mem::replace(&mut told, true) {
+            warn!("consumer={} waits for the queue: {error}", subscription.consumer);
+        }
+        if paused(AWAY, stop).await {
+            return;
         }
     }
 }
@@ -118,9 +128,10 @@ async fn settle(queue: &dyn Queue, handler: &dyn Handler, consumer: &str, delive
     }
 }
 
-/// For people who look at dead letters: the code and the public sentence, as causes may hold anything.
+/// For people who look at dead letters: the code, the public sentence and the faults, as causes may hold anything.
 fn reason(error: &Error) -> String {
-    format!("{}: {}", error.code, error.public)
+    let faults = error.faults.iter().map(|fault| format!(" {}: {}.", fault.pointer, fault.detail));
+    format!("{}: {}{}", error.code, error.public, faults.collect::<String>())
 }
 
 fn backoff(attempt: u32) -> Duration {

@@ -10,6 +10,7 @@ mod layers;
 mod openid;
 mod postgres;
 mod programs;
+mod queue;
 mod rooms;
 mod security;
 mod terraform;

@@ -49,6 +49,11 @@ fn check_shape(definition: &Definition, at: &str, faults: &mut Vec<Fault>) {
     if let Some(fault) = definition.schedule.as_ref().and_then(Schedule::fault) {
         faults.push(Fault::new(format!("{at}/schedule"), "flow.schedule_invalid", fault));
     }
+    for (field, text) in [("on_event", &definition.on_event), ("runs_on", &definition.runs_on)] {
+        if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > 200) {
+            faults.push(Fault::new(format!("{at}/{field}"), "flow.name_invalid", "1 to 200 bytes"));
+        }
+    }
     if let Some(key) = &definition.concurrency_key {
         let here = format!("{at}/concurrency_key");
         let (mut found, mut broken) = (Vec::new(), Vec::new());

@@ -60,6 +60,10 @@ pub struct NewRun {
     pub idempotency: Option<Idempotency>,
 }
 
+/// What the scopes of events' keys begin with. An event may come again for as long as it is a dead letter, so these are
+/// kept for 30 days.
+pub const EVENT_SCOPE: &str = "event ";
+
 /// A caller's key for one request, kept for 24 h.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idempotency {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Identities, Subject};
 use crate::cache::{Cache, user_key};
 use crate::flows::Flows;
-use crate::flows::store::Idempotency;
+use crate::flows::store::{EVENT_SCOPE, Idempotency};
 use crate::queue::{Event, Handler, Subscription};
 use crate::users::{Caller, Role, User, Users};
 use crate::{Error, EventId, Result, UserId, hex};
@@ -123,7 +123,7 @@ impl Handler for Onboard {
         let input = json!({"user": created.user.id});
         let once = Idempotency {
             caller: system().id,
-            scope: USER_CREATED.to_owned(),
+            scope: format!("{EVENT_SCOPE}{ONBOARD_FLOW}"),
             key: event.id.to_string(),
             body_sha256: hex(Sha256::digest(input.to_string())),
         };

@@ -174,6 +174,11 @@ impl Queue for MemoryQueue {
         Ok(())
     }
 
+    async fn bereaved(&self) -> Result<Vec<String>> {
+        let consumers = lock(&self.consumers);
+        Ok(consumers.iter().filter(|(_, one)| !one.dead.is_empty()).map(|(name, _)| name.clone()).collect())
+    }
+
     async fn dead(&self, consumer: &str, at_most: usize) -> Result<Vec<DeadLetter>> {
         Ok(self.with(consumer, |consumer| consumer.dead.iter().take(at_most).cloned().collect()))
     }

@@ -1,18 +1,21 @@
 mod impatient;
 mod refusing;
+mod split;
 
 use std::time::{Duration, Instant};
 
 use flow_domain::queue::{Delivery, Event, GivenBack, Outbox, Queue, Subscription};
 use flow_manager::driven::memory::MemoryQueue;
 use flow_manager::driven::postgres::PgQueue;
+use flow_manager::driven::rabbitmq::RabbitQueue;
 use serde_json::json;
 
-use crate::harness::TestDb;
+use crate::harness::{TestDb, broker};
 use impatient::{
     a_late_delivery_settles_nothing, an_event_that_kills_its_consumers_is_a_dead_letter,
     an_event_whose_consumer_died_comes_again,
 };
+use split::Split;
 
 /// Longer than any test takes: nothing is taken from a consumer by the clock.
 const LONG: Duration = Duration::from_secs(600);
@@ -35,6 +38,17 @@ async fn postgres_keeps_the_contract() {
     db.warm().await;
     suite(&PgQueue::new(db.pool.clone()).held_for(LONG)).await;
     impatient_suite(&PgQueue::new(db.pool.clone()).held_for(SHORT)).await;
+}
+
+#[tokio::test]
+async fn rabbitmq_keeps_the_contract() {
+    let (db, url) = (TestDb::new().await, broker().await.vhost().await);
+    let with = |held_for| {
+        let queue = RabbitQueue::new(&url).unwrap().held_for(held_for);
+        Split(queue, PgQueue::new(db.pool.clone()))
+    };
+    suite(&with(LONG)).await;
+    impatient_suite(&with(SHORT)).await;
 }
 
 async fn suite(queue: &dyn Both) {
@@ -77,6 +91,15 @@ async fn next(queue: &dyn Both, consumer: &str, at_most: usize) -> Vec<Delivery>
         }
         assert!(started.elapsed() < PATIENCE, "nothing comes for {consumer}");
     }
+}
+
+/// Waits for so many, which a queue may bring in several goes.
+async fn several(queue: &dyn Both, consumer: &str, number: usize) -> Vec<Delivery> {
+    let mut deliveries = Vec::new();
+    while deliveries.len() < number {
+        deliveries.extend(next(queue, consumer, number - deliveries.len()).await);
+    }
+    deliveries
 }
 
 async fn one(queue: &dyn Both, consumer: &str) -> Delivery {
@@ -127,8 +150,9 @@ async fn no_more_than_asked_for_is_in_hand(queue: &dyn Both) {
     declare(queue, "few", "few.made", 3).await;
     let events: Vec<Event> = (0..5).map(|number| event("few.made", "k", number)).collect();
     queue.publish(&events).await.unwrap();
-    let (first, second) = (next(queue, "few", 2).await, next(queue, "few", 9).await);
-    assert_eq!((first.len(), second.len()), (2, 3));
+    let first = next(queue, "few", 2).await;
+    assert!(first.len() <= 2, "{first:?}");
+    let second = several(queue, "few", 5 - first.len()).await;
     for delivery in first.iter().chain(&second) {
         queue.ack("few", delivery).await.unwrap();
     }
@@ -155,7 +179,7 @@ async fn one_id_is_kept_once(queue: &dyn Both) {
     let (twin, last) = (event("once.made", "k", 1), event("once.made", "k", 2));
     queue.publish(&[twin.clone(), twin.clone()]).await.unwrap();
     queue.publish(&[twin.clone(), last.clone()]).await.unwrap();
-    let heard: Vec<Delivery> = next(queue, "once", 9).await;
+    let heard = several(queue, "once", 2).await;
     assert_eq!(heard.iter().map(|delivery| &delivery.event).collect::<Vec<_>>(), [&twin, &last]);
     for delivery in &heard {
         queue.ack("once", delivery).await.unwrap();
@@ -198,6 +222,7 @@ async fn a_buried_event_is_a_dead_letter_at_once(queue: &dyn Both) {
     queue.bury("buried", &delivery, "cannot be read").await.unwrap();
     let letter = dead(queue, "buried").await;
     assert_eq!((letter.attempts, &*letter.reason), (1, "cannot be read"));
+    assert_eq!(queue.bereaved().await.unwrap(), ["buried", "limit"]);
     assert_eq!(queue.dead("nobody", 10).await.unwrap(), []);
 }
 
@@ -223,7 +248,7 @@ async fn the_outbox_is_relayed_in_order_and_once(queue: &dyn Both) {
     assert_eq!(queue.relay(queue, 4).await.unwrap(), 4);
     assert_eq!(queue.relay(queue, 100).await.unwrap(), 6);
     assert_eq!(queue.relay(queue, 100).await.unwrap(), 0);
-    let heard = next(queue, "relayed", 100).await;
+    let heard = several(queue, "relayed", 10).await;
     assert_eq!(heard.iter().map(|delivery| delivery.event.clone()).collect::<Vec<_>>(), events);
     for delivery in &heard {
         queue.ack("relayed", delivery).await.unwrap();

@@ -1,12 +1,14 @@
 //! What tests stand on: a PostgreSQL and a Redis of their own, and the service itself as a process.
 
 mod app;
+mod broker;
 mod cluster;
 mod database;
 mod terminal;
 mod redis;
 
 pub use app::{Answer, DEMO_PASSWORD, TestApp, free_port};
+pub use broker::broker;
 pub use cluster::{server_programs, server_user};
 pub use database::TestDb;
 pub use terminal::Terminal;

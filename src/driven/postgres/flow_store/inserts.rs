@@ -2,7 +2,7 @@
 
 use deadpool_postgres::Transaction;
 use flow_domain::flows::run::Run;
-use flow_domain::flows::store::{Created, Idempotency, NewRun};
+use flow_domain::flows::store::{Created, EVENT_SCOPE, Idempotency, NewRun};
 use flow_domain::{Error, Result, RunId};
 
 use super::PgFlowStore;
@@ -124,7 +124,7 @@ async fn insert(transaction: &Transaction<'_>, new: &NewRun) -> Result<Created> 
     Ok(Created::Stored { claimed })
 }
 
-/// None: the key is this run's now. A key older than a day is as good as unused.
+/// None: the key is this run's now. A key older than a day is as good as unused, unless it is an event's.
 async fn reserve(transaction: &Transaction<'_>, key: &Idempotency, run: RunId) -> Result<Option<Created>> {
     let reserved = execute(
         transaction,
@@ -132,8 +132,9 @@ async fn reserve(transaction: &Transaction<'_>, key: &Idempotency, run: RunId) -
          values ($1::uuid, $2::text, $3::text, $4::text, $5::uuid)
          on conflict (caller_id, scope, key) do update
          set body_sha256 = excluded.body_sha256, run_id = excluded.run_id, created_at = now()
-         where idempotency_key.created_at < now() - interval '24 hours'",
-        &[&key.caller.0, &key.scope, &key.key, &key.body_sha256, &run.0],
+         where idempotency_key.created_at < now() - interval '24 hours'
+           and not starts_with(idempotency_key.scope, $6::text)",
+        &[&key.caller.0, &key.scope, &key.key, &key.body_sha256, &run.0, &EVENT_SCOPE],
     )
     .await?;
     if reserved == 1 {

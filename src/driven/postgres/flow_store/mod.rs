@@ -20,7 +20,7 @@ use flow_domain::flows::definition::Definition;
 use flow_domain::flows::event::Event;
 use flow_domain::flows::run::{Run, RunStatus};
 use flow_domain::flows::store::{
-    Ack, Checkpoint, Created, FlowStore, NewRun, RunFilter, Signal, Standing, Worker,
+    Ack, Checkpoint, Created, EVENT_SCOPE, FlowStore, NewRun, RunFilter, Signal, Standing, Worker,
 };
 use flow_domain::{Cancel, Result, RunId, WorkerId};
 use tokio_postgres::Config;
@@ -57,8 +57,10 @@ impl PgFlowStore {
     /// and processes that ended and own nothing.
     pub async fn upkeep(&self) -> Result<()> {
         self.pool.execute("select flow_ensure_partitions()", &[]).await?;
-        let keys = "delete from idempotency_key where created_at < now() - interval '24 hours'";
-        self.pool.execute(keys, &[]).await?;
+        let keys = "delete from idempotency_key
+                    where created_at < now() - case when starts_with(scope, $1::text) then interval '30 days'
+                                                    else interval '24 hours' end";
+        self.pool.execute(keys, &[&EVENT_SCOPE]).await?;
         let workers = "delete from worker w where w.heartbeat_at < now() - interval '24 hours'
                        and not exists (select from flow_run r where r.owner = w.id)";
         self.pool.execute(workers, &[]).await.map(|_| ())

@@ -86,6 +86,7 @@ const BURY: &str = "
     from buried
     on conflict (consumer, event_id) do update set
         attempts = excluded.attempts, reason = excluded.reason, died_at = excluded.died_at";
+const BEREAVED: &str = "select distinct consumer from dead_letter order by consumer";
 const DEAD: &str = "
     select event_id, topic, key, data, happened_at, attempts, reason, died_at from dead_letter
     where consumer = $1::text order by died_at, event_id limit $2::bigint";
@@ -192,6 +193,10 @@ impl Queue for PgQueue {
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
             [&consumer, &delivery.event.id.0, &receipt(delivery), &clean(reason)];
         self.pool.execute(BURY, &params).await.map(drop)
+    }
+
+    async fn bereaved(&self) -> Result<Vec<String>> {
+        self.pool.query(BEREAVED, &[]).await?.iter().map(|row| column(row, "consumer")).collect()
     }
 
     async fn dead(&self, consumer: &str, at_most: usize) -> Result<Vec<DeadLetter>> {

@@ -32,6 +32,9 @@ impl Queue for Refusing {
     async fn bury(&self, _: &str, _: &Delivery, _: &str) -> Result<()> {
         away()
     }
+    async fn bereaved(&self) -> Result<Vec<String>> {
+        away()
+    }
     async fn dead(&self, _: &str, _: usize) -> Result<Vec<DeadLetter>> {
         away()
     }
