@@ -4,6 +4,7 @@ pub mod check;
 mod database;
 mod flows_dir;
 mod identity;
+mod ingest;
 mod keep_up;
 pub mod lab;
 mod late_tokens;
@@ -28,6 +29,7 @@ use flow_domain::flows::engine::Setup;
 use flow_domain::flows::store::{FlowStore, Worker};
 use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::Probe;
+use flow_domain::ingest::StartChunks;
 use flow_domain::labs::Labs;
 use flow_domain::ports::Ports;
 use flow_domain::users::Users;
@@ -168,7 +170,8 @@ fn assemble(
         Arc::new(StateDirProbe(stores.state.path().to_owned())),
         Arc::new(CacheProbe(redis)),
     ];
-    let handlers = openid.handlers(users.clone(), flows.clone());
+    let mut handlers = openid.handlers(users.clone(), flows.clone());
+    handlers.push(Arc::new(StartChunks { flows: flows.clone() }));
     let services = Services {
         identity: identity.clone(),
         openid: openid.door.clone(),
@@ -256,6 +259,7 @@ fn ports(
         access_tokens: openid.access_tokens.clone(),
         cache: openid.cache.clone(),
         outbox: openid.lines.outbox.clone(),
+        ingest: Arc::new(ingest::ingest(config, stores)?),
     };
     Ok((ports, found))
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::cache::Cache;
 use crate::datasets::Datasets;
+use crate::ingest::Ingest;
 use crate::labs::{GradeEvidence, Graders, LabCatalogue, LabSessions, LabVersion};
 use crate::openid::AccessTokens;
 use crate::queue::Outbox;
@@ -33,6 +34,7 @@ pub struct Ports {
     pub access_tokens: Arc<AccessTokens>,
     pub cache: Arc<dyn Cache>,
     pub outbox: Arc<dyn Outbox>,
+    pub ingest: Arc<Ingest>,
 }
 
 /// A request to another server.

@@ -9,6 +9,7 @@ pub mod http_client;
 pub mod identity;
 pub mod labs;
 pub mod memory;
+pub mod objects;
 pub mod postgres;
 pub mod process;
 pub mod redis;

@@ -5,6 +5,7 @@ mod engine;
 mod faults;
 mod flows;
 mod harness;
+mod ingest;
 mod labs;
 mod layers;
 mod openid;

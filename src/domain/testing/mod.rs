@@ -32,6 +32,7 @@ pub use workspaces::TempWorkspaces;
 
 use crate::flows::Context;
 use crate::flows::context::Reporter;
+use crate::ingest::Ingest;
 use crate::openid::AccessTokens;
 use crate::ports::Ports;
 use crate::users::{Account, Caller, Role, User};
@@ -92,7 +93,7 @@ impl TestContext {
                 labs: refusing.clone(),
                 sessions: refusing.clone(),
                 graders: refusing.clone(),
-                evidence: refusing,
+                evidence: refusing.clone(),
                 datasets: datasets.clone(),
                 users: users.clone(),
                 access_tokens: Arc::new(AccessTokens {
@@ -101,6 +102,12 @@ impl TestContext {
                 }),
                 cache: Arc::new(MemoryCache::default()),
                 outbox: outbox.clone(),
+                ingest: Arc::new(Ingest {
+                    datasets: BTreeMap::new(),
+                    objects: refusing.clone(),
+                    store: refusing,
+                    chunk_bytes: 1 << 20,
+                }),
             },
             users,
             datasets,

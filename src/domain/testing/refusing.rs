@@ -6,10 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use crate::ingest::{ChunkJob, ChunkRef, Dataset, IngestStore, Loaded, NewFile, Progress, RejectedFile};
 use crate::labs::{
     Evidence, Grade, GradeEvidence, GradeJob, Graded, Graders, Lab, LabCatalogue, LabSessions, Session,
     SessionStatus,
 };
+use crate::objects::{Object, Objects};
 use crate::ports::{
     ChildState, Exit, Lines, Program, Programs, Terraform, TerraformEnd, TerraformJob, TerraformWatch,
 };
@@ -129,6 +131,52 @@ impl GradeEvidence for Refusing {
     }
 
     async fn of_session(&self, _session: SessionId) -> Result<Vec<Evidence>> {
+        refused()
+    }
+}
+
+#[async_trait]
+impl Objects for Refusing {
+    async fn list(&self, _folder: &str) -> Result<Vec<Object>> {
+        refused()
+    }
+
+    async fn read(&self, _object: &Object, _range: std::ops::Range<u64>) -> Result<Vec<u8>> {
+        refused()
+    }
+
+    async fn ping(&self) -> Result<()> {
+        refused()
+    }
+}
+
+#[async_trait]
+impl IngestStore for Refusing {
+    async fn unknown(&self, _dataset: &str, _objects: Vec<Object>) -> Result<Vec<Object>> {
+        refused()
+    }
+
+    async fn register(&self, _file: NewFile<'_>) -> Result<bool> {
+        refused()
+    }
+
+    async fn begin(&self, _chunk: ChunkRef, _run: RunId) -> Result<Option<ChunkJob>> {
+        refused()
+    }
+
+    async fn load(&self, _set: &Arc<Dataset>, _job: &ChunkJob, _bytes: Vec<u8>) -> Result<Option<Loaded>> {
+        refused()
+    }
+
+    async fn fail(&self, _chunk: ChunkRef, _reason: &str) -> Result<()> {
+        refused()
+    }
+
+    async fn progress(&self, _run: RunId) -> Result<Progress> {
+        refused()
+    }
+
+    async fn rejected(&self, _run: RunId, _at_most: i64) -> Result<Vec<RejectedFile>> {
         refused()
     }
 }

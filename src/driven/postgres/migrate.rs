@@ -48,6 +48,8 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0060_create_token_key",
     "0065_keep_every_state",
     "0070_tell_session_rooms",
+    "0080_create_power_plant",
+    "0081_create_ingest",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.

@@ -1,0 +1,125 @@
+//! Files in a folder or in a bucket of S3, by one crate that speaks to both.
+
+mod settings;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flow_domain::objects::{Object, Objects};
+use flow_domain::{Error, Kind, Result};
+use futures_util::TryStreamExt;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
+
+pub use settings::{ObjectsSettings, open};
+
+/// For one call, all tries and the whole answer included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// For a sign of life.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub struct StoredObjects {
+    store: Box<dyn ObjectStore>,
+    /// What all paths begin with, in the store.
+    prefix: Path,
+}
+
+#[async_trait]
+impl Objects for StoredObjects {
+    async fn list(&self, folder: &str) -> Result<Vec<Object>> {
+        let folder = self.whole(folder)?;
+        let listed = self.store.list(Some(&folder)).try_collect::<Vec<_>>();
+        let listed = in_time(CALL_TIMEOUT, listed).await;
+        let mut objects = match listed {
+            // A folder that nobody made has no files.
+            Err(error) if error.code == "objects.gone" => vec![],
+            listed => listed?.into_iter().filter_map(|meta| self.object(meta)).collect(),
+        };
+        objects.sort_by(|one: &Object, other| one.path.cmp(&other.path));
+        Ok(objects)
+    }
+
+    async fn read(&self, object: &Object, range: Range<u64>) -> Result<Vec<u8>> {
+        let path = self.whole(&object.path)?;
+        let read = async {
+            let got = self.store.get_opts(&path, options(object, range)).await?;
+            // Not every server heeds the condition.
+            if etag(&got.meta) != object.etag {
+                return Ok(None);
+            }
+            got.bytes().await.map(Some)
+        };
+        let bytes = in_time(CALL_TIMEOUT, read).await?;
+        bytes.map(Vec::from).ok_or_else(changed)
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let one = self.store.list(Some(&self.prefix));
+        let first = async { std::pin::pin!(one).try_next().await };
+        match in_time(PING_TIMEOUT, first).await {
+            Err(error) if error.code == "objects.gone" => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+}
+
+impl StoredObjects {
+    fn whole(&self, path: &str) -> Result<Path> {
+        let whole = format!("{}/{path}", self.prefix);
+        Path::parse(whole.trim_matches('/')).map_err(|error| {
+            Error::invalid("objects.path_invalid", "No file can have this path.", vec![]).because(error)
+        })
+    }
+
+    /// None for what is above the prefix.
+    fn object(&self, meta: ObjectMeta) -> Option<Object> {
+        let path = meta.location.as_ref().strip_prefix(self.prefix.as_ref())?.trim_start_matches('/');
+        Some(Object { path: path.to_owned(), etag: etag(&meta), size_bytes: meta.size })
+    }
+}
+
+fn options(object: &Object, range: Range<u64>) -> GetOptions {
+    let mut options = GetOptions::default();
+    options.range = Some(GetRange::Bounded(range));
+    options.if_match = Some(object.etag.clone());
+    options
+}
+
+fn etag(meta: &ObjectMeta) -> String {
+    meta.e_tag.clone().unwrap_or_else(|| meta.last_modified.to_rfc3339())
+}
+
+async fn in_time<T>(
+    limit: Duration,
+    call: impl Future<Output = object_store::Result<T>>,
+) -> Result<T> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(translated),
+        Err(_) => Err(away(format!("no answer within {} s", limit.as_secs()))),
+    }
+}
+
+fn translated(error: object_store::Error) -> Error {
+    use object_store::Error as Cause;
+    match error {
+        Cause::NotFound { .. } => {
+            let sentence = "The file, or the bucket it is in, is not there.";
+            Error::not_found("objects.gone", sentence).because(error)
+        }
+        Cause::Precondition { .. } => changed(),
+        Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => {
+            let sentence = "The store of files does not let this service in: its key, or what the key may do.";
+            Error::new(Kind::Forbidden, "objects.denied", sentence).because(error)
+        }
+        other => away(other),
+    }
+}
+
+fn away(cause: impl std::fmt::Display) -> Error {
+    Error::unavailable("objects.unavailable", "The store of files is away; try again shortly.").because(cause)
+}
+
+fn changed() -> Error {
+    Error::conflict("objects.changed", "Another version of the file is there by now.")
+}
