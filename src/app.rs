@@ -28,8 +28,6 @@ use flow_domain::WorkerId;
 use flow_domain::flows::engine::Setup;
 use flow_domain::flows::store::{FlowStore, Worker};
 use flow_domain::flows::{Engine, Flows, Registry};
-use flow_domain::health::Probe;
-use flow_domain::ingest::StartChunks;
 use flow_domain::labs::Labs;
 use flow_domain::ports::Ports;
 use flow_domain::users::Users;
@@ -56,7 +54,6 @@ use database::Database;
 pub use flows_dir::read_catalogue;
 use late_tokens::LateTokens;
 use openid::OpenId;
-use probes::{CacheProbe, DatabaseProbe, StateDirProbe, TerraformProbe};
 use running::{Service, StopSignals};
 use stores::Stores;
 use terraform::terraform;
@@ -164,25 +161,20 @@ fn assemble(
     let tokens = Arc::new(LateTokens::default());
     let identity = Arc::new(identity::assemble(&config, &stores, passwords.clone(), tokens.clone()));
     let readiness = Arc::new(Readiness::default());
-    let probes: Vec<Arc<dyn Probe>> = vec![
-        Arc::new(DatabaseProbe(stores.pool.clone())),
-        Arc::new(TerraformProbe(terraform)),
-        Arc::new(StateDirProbe(stores.state.path().to_owned())),
-        Arc::new(CacheProbe(redis)),
-    ];
-    let mut handlers = openid.handlers(users.clone(), flows.clone());
-    handlers.push(Arc::new(StartChunks { flows: flows.clone() }));
+    let handlers = openid.handlers(users.clone(), flows.clone());
+    let plants = ingest::plants(&stores, openid.cache.clone());
     let services = Services {
         identity: identity.clone(),
         openid: openid.door.clone(),
         access_tokens: openid.access_tokens.clone(),
+        plants: plants.clone(),
         https: config.oidc.redirect_url.starts_with("https://"),
         users,
         flows: flows.clone(),
         rooms: rooms.clone(),
         streams: Streams::new(stream_settings(&config)),
         labs,
-        checkup: Arc::new(Checkup::new(probes)),
+        checkup: Arc::new(Checkup::new(probes::all(&stores, terraform, redis))),
         readiness: readiness.clone(),
     };
     let settings = HttpSettings {
@@ -202,6 +194,7 @@ fn assemble(
             flow_store,
             engine,
             rooms,
+            plants,
             flows,
             tokens,
             identity,

@@ -47,16 +47,14 @@ impl TypedTask for IngestScan {
     async fn run(&self, ctx: &Context, input: Input) -> Result<Output, Stop> {
         let heard = |done: usize, all: usize| {
             // `done` of `all` is below one hundred percent.
-            ctx.progress((done * 100 / all.max(1)) as u8, &format!("looking through file {} of {all}", done + 1));
+            ctx.progress(
+                (done * 100 / all.max(1)) as u8,
+                &format!("looking through file {} of {all}", done + 1),
+            );
         };
         let ingest = &ctx.ports.ingest;
         let found = ingest.scan(ctx.run, &input.dataset, input.bad_rows, &ctx.cancel, &heard).await?;
-        Ok(Output {
-            dataset: input.dataset,
-            files: found.files,
-            new: found.new,
-            unsteady: found.unsteady,
-        })
+        Ok(Output { dataset: input.dataset, files: found.files, new: found.new, unsteady: found.unsteady })
     }
 
     async fn plan(&self, _ctx: &Context, input: Input) -> Plan {

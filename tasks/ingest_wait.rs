@@ -95,7 +95,10 @@ fn wait(progress: &Progress, now: Timestamp) -> Stop {
     let still = progress.moved_at.map_or(SignedDuration::ZERO, |moved| now.duration_since(moved));
     if still > STALLED_AFTER {
         let left = progress.chunks - progress.chunks_ended();
-        return Stop::fail("ingest.stalled", format!("{left} chunks are left, and for an hour none was loaded."));
+        return Stop::fail(
+            "ingest.stalled",
+            format!("{left} chunks are left, and for an hour none was loaded."),
+        );
     }
     let pause = if still > SignedDuration::from_mins(1) { LOOK_LATER } else { LOOK_EVERY };
     Stop::WaitUntil(now + pause)

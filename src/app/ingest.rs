@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use flow_domain::cache::Cache;
 use flow_domain::ingest::{Dataset, Ingest};
+use flow_domain::power_plants::PlantDesk;
 
 use super::stores::Stores;
 use crate::config::Config;
 use crate::driven::objects::{ObjectsSettings, open};
-use crate::driven::postgres::PgIngest;
+use crate::driven::postgres::{PgIngest, PgPowerPlants};
 
 /// Held in memory about three times over while it is loaded.
 const CHUNK_BYTES: u64 = 4 << 20;
@@ -30,6 +32,11 @@ pub(super) fn ingest(config: &Config, stores: &Stores) -> Result<Ingest, String>
         store: Arc::new(PgIngest::new(stores.pool.clone())),
         chunk_bytes: CHUNK_BYTES,
     })
+}
+
+pub(super) fn plants(stores: &Stores, cache: Arc<dyn Cache>) -> Arc<PlantDesk> {
+    let plants = Arc::new(PgPowerPlants::new(stores.pool.clone(), stores.session.clone()));
+    Arc::new(PlantDesk::new(plants.clone(), plants, cache))
 }
 
 /// Every `NAME.toml` of the folder; without it there are none. The error is every fault, a line each.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flow_domain::cache::Cache;
 use flow_domain::flows::Flows;
 use flow_domain::flows::on_event::StartFlow;
+use flow_domain::ingest::StartChunks;
 use flow_domain::openid::{
     AccessTokens, Identities, OAuthVerifier, Onboard, OpenIdDoor, OpenIdProvider, StoreUser,
 };
@@ -59,8 +60,11 @@ impl OpenId {
     pub(super) fn handlers(&self, users: Arc<dyn Users>, flows: Arc<Flows>) -> Vec<Arc<dyn Handler>> {
         let (identities, cache) = (self.identities.clone(), self.cache.clone());
         let started = StartFlow::all(&flows);
-        let ours: [Arc<dyn Handler>; 2] =
-            [Arc::new(StoreUser { identities, users, cache }), Arc::new(Onboard { flows })];
+        let ours: [Arc<dyn Handler>; 3] = [
+            Arc::new(StoreUser { identities, users, cache }),
+            Arc::new(StartChunks { flows: flows.clone() }),
+            Arc::new(Onboard { flows }),
+        ];
         ours.into_iter().chain(started).collect()
     }
 }

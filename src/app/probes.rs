@@ -6,10 +6,25 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flow_domain::health::{Condition, Probe};
 
+use super::stores::Stores;
 use crate::driven::postgres::PgPool;
 use crate::driven::redis::RedisLink;
 
-pub(super) struct DatabaseProbe(pub(super) PgPool);
+/// Of all parts that say how they are.
+pub(super) fn all(
+    stores: &Stores,
+    terraform: Option<PathBuf>,
+    redis: Option<Arc<RedisLink>>,
+) -> Vec<Arc<dyn Probe>> {
+    vec![
+        Arc::new(DatabaseProbe(stores.pool.clone())),
+        Arc::new(TerraformProbe(terraform)),
+        Arc::new(StateDirProbe(stores.state.path().to_owned())),
+        Arc::new(CacheProbe(redis)),
+    ]
+}
+
+struct DatabaseProbe(PgPool);
 
 #[async_trait]
 impl Probe for DatabaseProbe {
@@ -29,7 +44,7 @@ impl Probe for DatabaseProbe {
 const LITTLE_BYTES: u64 = 32 << 20;
 
 /// Directories of learners, records of programs and the private database are there.
-pub(super) struct StateDirProbe(pub(super) PathBuf);
+struct StateDirProbe(PathBuf);
 
 #[async_trait]
 impl Probe for StateDirProbe {
@@ -49,7 +64,7 @@ impl Probe for StateDirProbe {
 }
 
 /// Labs need it; everything else works without.
-pub(super) struct TerraformProbe(pub(super) Option<PathBuf>);
+struct TerraformProbe(Option<PathBuf>);
 
 #[async_trait]
 impl Probe for TerraformProbe {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flow_domain::flows::schedule::Clockwork;
 use flow_domain::flows::{Engine, Flows};
+use flow_domain::power_plants::PlantDesk;
 use flow_domain::queue::Handler;
 use flow_domain::rooms::Rooms;
 use flow_domain::users::{Identity, Offered, Passwords, follow};
@@ -69,6 +70,7 @@ pub(super) struct Service {
     pub flow_store: Arc<PgFlowStore>,
     pub engine: Arc<Engine>,
     pub rooms: Arc<Rooms>,
+    pub plants: Arc<PlantDesk>,
     pub flows: Arc<Flows>,
     pub tokens: Arc<LateTokens>,
     pub identity: Arc<Identity>,
@@ -150,6 +152,7 @@ impl Service {
         self.open_doors().await?;
         self.seed().await?;
         tokio::spawn(self.rooms.clone().work());
+        tokio::spawn(self.plants.clone().follow());
         let schedules = Arc::new(PgSchedules::new(self.stores.pool.clone()));
         tokio::spawn(schedule::run(Clockwork::new(self.flows.clone(), schedules)));
         tokio::spawn(follow(self.identity.revocations.clone()));

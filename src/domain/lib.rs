@@ -17,6 +17,7 @@ pub mod labs;
 pub mod objects;
 pub mod openid;
 pub mod ports;
+pub mod power_plants;
 pub mod queue;
 pub mod rooms;
 pub mod sealed;

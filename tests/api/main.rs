@@ -10,6 +10,7 @@ mod labs;
 mod layers;
 mod openid;
 mod postgres;
+mod power_plants;
 mod programs;
 mod queue;
 mod rooms;

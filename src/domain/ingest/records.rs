@@ -112,9 +112,8 @@ impl Splitter {
 
     fn plain(&mut self, bytes: &[u8], at: &mut usize) -> Result<(), (usize, &'static str)> {
         let rest = &bytes[*at..];
-        let end = rest.iter().position(|byte| {
-            *byte == self.delimiter || matches!(byte, b'"' | b'\n' | b'\r')
-        });
+        let end =
+            rest.iter().position(|byte| *byte == self.delimiter || matches!(byte, b'"' | b'\n' | b'\r'));
         let len = end.unwrap_or(rest.len());
         self.fields.extend_from_slice(&rest[..len]);
         *at += len;

@@ -174,7 +174,8 @@ fn cell<'a>(column: &Column, bytes: &'a [u8], encoding: Encoding) -> Result<Cell
     match column.kind {
         ColumnKind::Text => {
             if column.max_length.is_some_and(|max| text.len() > max && text.chars().count() > max) {
-                let detail = format!("The text is longer than {} characters.", column.max_length.unwrap_or(0));
+                let detail =
+                    format!("The text is longer than {} characters.", column.max_length.unwrap_or(0));
                 return Err(("value.too_long", detail));
             }
             if !column.one_of.is_empty() && column.one_of.iter().all(|known| *known != text) {
@@ -185,7 +186,9 @@ fn cell<'a>(column: &Column, bytes: &'a [u8], encoding: Encoding) -> Result<Cell
         ColumnKind::Integer => match plain.parse::<i64>() {
             Ok(number) => within(column, number as f64, plain).map(|()| Cell::Integer(number)),
             Err(error) => Err(match error.kind() {
-                std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => out_of_range(plain),
+                std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => {
+                    out_of_range(plain)
+                }
                 _ => wrong("a whole number"),
             }),
         },

@@ -3,8 +3,8 @@
 use super::dataset::{BadRows, Dataset};
 use super::records::{MAX_RECORD_BYTES, Split, Splitter, line_len};
 use super::rows::{Cell, Layout, RowFault, RowReader, RowSink, decode};
-use crate::objects::{Object, Objects};
 use crate::Result;
+use crate::objects::{Object, Objects};
 
 /// Read at once.
 const WINDOW_BYTES: u64 = 1 << 20;
@@ -38,7 +38,8 @@ pub struct Skipped {
 impl Skipped {
     pub fn new(fault: RowFault, content: &[u8]) -> Self {
         let content = &content[..content.len().min(KEPT_BYTES)];
-        let content = String::from_utf8_lossy(content).trim_end_matches(['\r', '\n']).replace('\0', "\u{fffd}");
+        let content =
+            String::from_utf8_lossy(content).trim_end_matches(['\r', '\n']).replace('\0', "\u{fffd}");
         Self { fault, content }
     }
 }
@@ -68,7 +69,8 @@ pub async fn scan(
     object: &Object,
     chunk_bytes: u64,
 ) -> Result<Scanned> {
-    let mut scanner = Scanner { chunk_bytes: chunk_bytes.max(1), line: 1, chunk_line: 1, ..Scanner::default() };
+    let mut scanner =
+        Scanner { chunk_bytes: chunk_bytes.max(1), line: 1, chunk_line: 1, ..Scanner::default() };
     let mut layout = None;
     let mut read = 0;
     while read < object.size_bytes {
@@ -154,11 +156,15 @@ impl Scanner {
             Split::Record { len, lines } => (len, lines),
             Split::More => return Ok(None),
             Split::End => return Err(fault("file.empty", "The file is empty.".to_owned())),
-            Split::Blank { .. } => return Err(fault("header.missing", "The first line is empty.".to_owned())),
+            Split::Blank { .. } => {
+                return Err(fault("header.missing", "The first line is empty.".to_owned()));
+            }
             Split::Bad { at, why, .. } => {
                 return Err(fault("row.quotes", format!("At byte {} of the header {why}.", at + 1)));
             }
-            Split::Endless => return Err(fault("row.too_long", "The header is longer than a MiB.".to_owned())),
+            Split::Endless => {
+                return Err(fault("row.too_long", "The header is longer than a MiB.".to_owned()));
+            }
         };
         let headers = splitter.fields().map(|field| {
             let text = decode(field, dataset.encoding).map_err(|(code, detail)| fault(code, detail))?;
@@ -177,7 +183,8 @@ impl Scanner {
         let mut reader = RowReader::new(dataset, layout);
         loop {
             if self.endless {
-                let len = line_len(rest).unwrap_or(if all { rest.len() } else { rest.len().saturating_sub(1) });
+                let len =
+                    line_len(rest).unwrap_or(if all { rest.len() } else { rest.len().saturating_sub(1) });
                 // A CR at the very end may have its LF in the next window.
                 self.endless = line_len(rest).is_none() && !all;
                 self.pass(len, u64::from(!self.endless));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::MemoryCache;
 use crate::ingest::{ChunkJob, ChunkRef, Dataset, IngestStore, Loaded, NewFile, Progress, RejectedFile};
 use crate::labs::{
     Evidence, Grade, GradeEvidence, GradeJob, Graded, Graders, Lab, LabCatalogue, LabSessions, Session,
@@ -15,9 +16,16 @@ use crate::objects::{Object, Objects};
 use crate::ports::{
     ChildState, Exit, Lines, Program, Programs, Terraform, TerraformEnd, TerraformJob, TerraformWatch,
 };
+use crate::power_plants::{DatasetVersions, Plant, PlantDesk, PowerPlants, TopQuery};
 use crate::{CancelSignal, Error, Result, RunId, SessionId, UserId};
 
 pub struct Refusing;
+
+impl Refusing {
+    pub fn plants() -> Arc<PlantDesk> {
+        Arc::new(PlantDesk::new(Arc::new(Self), Arc::new(Self), Arc::new(MemoryCache::default())))
+    }
+}
 
 fn refused<T>() -> Result<T> {
     Err(Error::forbidden("test.port_refused", "This test gave the context no such port."))
@@ -178,5 +186,27 @@ impl IngestStore for Refusing {
 
     async fn rejected(&self, _run: RunId, _at_most: i64) -> Result<Vec<RejectedFile>> {
         refused()
+    }
+}
+
+#[async_trait]
+impl PowerPlants for Refusing {
+    async fn top(&self, _query: &TopQuery) -> Result<(Vec<Plant>, u64)> {
+        refused()
+    }
+
+    async fn states(&self) -> Result<Vec<String>> {
+        refused()
+    }
+}
+
+#[async_trait]
+impl DatasetVersions for Refusing {
+    async fn version(&self, _dataset: &str) -> Result<i64> {
+        refused()
+    }
+
+    async fn changed(&self) {
+        std::future::pending().await
     }
 }

@@ -80,20 +80,15 @@ impl StoredObjects {
 }
 
 fn options(object: &Object, range: Range<u64>) -> GetOptions {
-    let mut options = GetOptions::default();
-    options.range = Some(GetRange::Bounded(range));
-    options.if_match = Some(object.etag.clone());
-    options
+    let range = Some(GetRange::Bounded(range));
+    GetOptions { range, if_match: Some(object.etag.clone()), ..GetOptions::default() }
 }
 
 fn etag(meta: &ObjectMeta) -> String {
     meta.e_tag.clone().unwrap_or_else(|| meta.last_modified.to_rfc3339())
 }
 
-async fn in_time<T>(
-    limit: Duration,
-    call: impl Future<Output = object_store::Result<T>>,
-) -> Result<T> {
+async fn in_time<T>(limit: Duration, call: impl Future<Output = object_store::Result<T>>) -> Result<T> {
     match tokio::time::timeout(limit, call).await {
         Ok(answer) => answer.map_err(translated),
         Err(_) => Err(away(format!("no answer within {} s", limit.as_secs()))),
@@ -109,7 +104,8 @@ fn translated(error: object_store::Error) -> Error {
         }
         Cause::Precondition { .. } => changed(),
         Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => {
-            let sentence = "The store of files does not let this service in: its key, or what the key may do.";
+            let sentence =
+                "The store of files does not let this service in: its key, or what the key may do.";
             Error::new(Kind::Forbidden, "objects.denied", sentence).because(error)
         }
         other => away(other),

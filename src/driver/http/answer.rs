@@ -38,6 +38,11 @@ impl Answer {
         Self::json(Status::Accepted, value)
     }
 
+    /// JSON that is made already, or none.
+    pub fn of(status: Status, body: Option<Vec<u8>>) -> Self {
+        Self { status, body, headers: Vec::new() }
+    }
+
     pub fn no_content() -> Self {
         Self { status: Status::NoContent, body: None, headers: Vec::new() }
     }

@@ -23,8 +23,8 @@ const STAY_WITH_HTTPS: &str = "max-age=31536000";
 const PREFLIGHT_KEPT: &str = "600";
 const ALLOWED_METHODS: &str = "GET, POST, DELETE";
 const ALLOWED_HEADERS: &str =
-    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-Id";
-const EXPOSED_HEADERS: &str = "Location, Preference-Applied, Retry-After, X-Cache, X-Request-Id";
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, X-Request-Id";
+const EXPOSED_HEADERS: &str = "ETag, Location, Preference-Applied, Retry-After, X-Cache, X-Request-Id";
 
 /// Sets what is not set.
 pub(super) fn set(request: &Request<'_>, response: &mut Response<'_>) {

@@ -22,6 +22,7 @@ mod me;
 pub mod openapi;
 mod openid;
 mod patience;
+mod power_plants;
 pub mod prefer;
 pub mod problem;
 pub mod query;

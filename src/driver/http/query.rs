@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::ops::RangeInclusive;
 
-use flow_domain::{Error, Kind, Result};
+use flow_domain::{Error, Fault, Kind, Result};
 use rocket::request::{FromRequest, Outcome, Request};
 
 /// The query, decoded.
@@ -26,6 +26,20 @@ impl Query {
             }
         }
         Ok(self)
+    }
+
+    /// Parameters that are not among `names` or given twice, each with its name.
+    pub fn faults(&self, names: &[&str]) -> Vec<Fault> {
+        let mut faults = vec![];
+        for (at, pair) in self.0.iter().enumerate() {
+            // Alone, and beside the first of its name, it is what it would be among all.
+            let first = self.0[..at].iter().find(|(name, _)| *name == pair.0);
+            let alone = Self(first.into_iter().chain([pair]).cloned().collect());
+            if let Err(error) = alone.only(names) {
+                faults.push(Fault::new(format!("/{}", pair.0), error.code, error.public));
+            }
+        }
+        faults
     }
 
     pub fn text(&self, name: &str) -> Option<&str> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flow_domain::flows::Flows;
 use flow_domain::labs::Labs;
 use flow_domain::openid::{AccessTokens, OpenIdDoor};
+use flow_domain::power_plants::PlantDesk;
 use flow_domain::rooms::Rooms;
 use flow_domain::users::{Identity, Users};
 use rocket::config::{Config, Ident, LogLevel, Shutdown};
@@ -22,7 +23,7 @@ use super::requests::Requests;
 use super::streams::Streams;
 use super::{
     Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, labs, login, me,
-    openapi, openid, patience, rooms, runs, sessions, user_create, users,
+    openapi, openid, patience, power_plants, rooms, runs, sessions, user_create, users,
 };
 
 /// What handlers may call.
@@ -37,6 +38,7 @@ pub struct Services {
     pub readiness: Arc<Readiness>,
     pub openid: Arc<OpenIdDoor>,
     pub access_tokens: Arc<AccessTokens>,
+    pub plants: Arc<PlantDesk>,
     /// Browsers reach this service by https: cookies are marked Secure.
     pub https: bool,
 }
@@ -72,6 +74,7 @@ fn resources() -> Vec<Resource> {
         sessions::resource(),
         openid::resource(),
         user_create::resource(),
+        power_plants::resource(),
     ]
 }
 

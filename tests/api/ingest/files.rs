@@ -27,7 +27,11 @@ async fn real_files_are_loaded_once_and_a_changed_one_updates() {
     let changed = other.replacen("2207.0", "99999999.5", 1) + "2018,1,New One,CA,Wind,2,3\n";
     bench.put("us_power_plants_2018.csv", &changed);
     let update = bench.ingest().await;
-    assert_eq!((&update["files"], &update["rows_loaded"]), (&json!(1), &json!(rows_of(&changed))), "{update}");
+    assert_eq!(
+        (&update["files"], &update["rows_loaded"]),
+        (&json!(1), &json!(rows_of(&changed))),
+        "{update}"
+    );
     assert_eq!(bench.plants().await, rows + 1);
     let sql = "select count(*) from ingested.power_plant where plant_id = 59371 and net_generation_mwh = 99999999.5";
     assert_eq!(bench.count(sql).await, 1);

@@ -3,4 +3,4 @@
 mod bench;
 mod files;
 
-pub use bench::Bench;
+pub use bench::{Bench, HEADER, excerpt};

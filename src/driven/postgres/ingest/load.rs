@@ -51,7 +51,8 @@ pub(super) async fn load(
     {
         return Ok(None);
     }
-    let changed = upsert(&transaction, dataset, *file, copy).await.map_err(|error| refused(dataset, error))?;
+    let changed =
+        upsert(&transaction, dataset, *file, copy).await.map_err(|error| refused(dataset, error))?;
     keep_skipped(&transaction, *file, &skipped).await?;
     let loaded = Loaded { rows, changed, skipped: skipped.len() as u64 };
     let counts = [loaded.rows, loaded.changed, loaded.skipped].map(signed);

@@ -22,7 +22,7 @@ use flow_domain::health::{Condition, Probe};
 use flow_domain::labs::Labs;
 use flow_domain::openid::{AccessTokens, OpenIdDoor};
 use flow_domain::rooms::{History, RoomSettings, Rooms};
-use flow_domain::testing::{MemoryOutbox, TestContext, Unsealed};
+use flow_domain::testing::{MemoryOutbox, Refusing, TestContext, Unsealed};
 use flow_domain::users::{
     Account, Identity, Offered, Parts as IdentityParts, Passwords, Role, Stamp, Times, Tokens, Unlimited,
     User, Users,
@@ -107,6 +107,7 @@ impl Parts {
                 verifier: Arc::new(NoProvider),
                 sealer: Arc::new(Unsealed),
             }),
+            plants: Refusing::plants(),
             https: false,
         };
         let rocket = server::build(&settings, services).mount("/t", routes::all());
