@@ -21,6 +21,7 @@ pub struct Input {
 
 #[derive(Serialize, JsonSchema)]
 pub struct Output {
+    /// As in the input.
     dataset: String,
     /// Files that are there.
     files: u64,

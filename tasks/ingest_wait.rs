@@ -31,6 +31,7 @@ pub struct Output {
     rejected: u64,
     /// Of which a newer version came meanwhile.
     superseded: u64,
+    /// Parts that files were cut into.
     chunks: u64,
     /// Rows in the files that were taken.
     rows_expected: u64,
@@ -46,9 +47,11 @@ pub struct Output {
 
 #[derive(Serialize, JsonSchema)]
 pub struct Report {
+    /// Below objects.url.
     path: String,
     /// Rows that do not fit; 0 when the file as a whole does not.
     rows_unfit: u64,
+    /// The first five.
     faults: Vec<Fault>,
 }
 
@@ -58,7 +61,9 @@ pub struct Fault {
     line: u64,
     /// The header of the column, if it is one column's fault.
     column: Option<String>,
+    /// Stable, for programs.
     code: String,
+    /// For people.
     detail: String,
 }
 
