@@ -39,9 +39,7 @@ use crate::driven::grader::{Accounts, ChildGraders};
 use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::labs::LabFolders;
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
-use crate::driven::postgres::{
-    PgDatasets, PgFlowStore, PgGradeEvidence, PgLabSessions, PgUsers,
-};
+use crate::driven::postgres::{PgDatasets, PgFlowStore, PgGradeEvidence, PgLabSessions, PgUsers};
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
 use crate::driven::redis::RedisLink;
 use crate::driven::secrets_file::SecretsFile;

@@ -4,12 +4,12 @@ mod app;
 mod broker;
 mod cluster;
 mod database;
-mod terminal;
 mod redis;
+mod terminal;
 
 pub use app::{Answer, DEMO_PASSWORD, TestApp, free_port};
 pub use broker::broker;
 pub use cluster::{server_programs, server_user};
 pub use database::TestDb;
-pub use terminal::Terminal;
 pub use redis::TestRedis;
+pub use terminal::Terminal;
