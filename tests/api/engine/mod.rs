@@ -6,6 +6,7 @@ mod counting;
 mod deaf;
 mod force;
 mod hostile;
+mod recovery;
 mod script;
 mod secrets;
 mod takeover;

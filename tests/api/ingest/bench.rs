@@ -9,6 +9,10 @@ use crate::harness::{Answer, TestApp};
 
 pub const HEADER: &str = "year,plant_id,plant_name,state,primary_fuel,capacity_mw,net_generation_mwh";
 
+fn url(folder: &TempDir) -> String {
+    format!("file://{}", folder.path().display())
+}
+
 pub struct Bench {
     pub app: TestApp,
     pub token: String,
@@ -23,11 +27,16 @@ impl Bench {
     pub async fn start_with(more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("power-plants")).unwrap();
-        let url = format!("file://{}", folder.path().display());
+        let url = url(&folder);
         let settings = [&[("FLOW_OBJECTS_URL", url.as_str())], more].concat();
         let app = TestApp::start_with(&settings).await;
         let token = app.login().await;
         Self { app, token, folder }
+    }
+
+    /// Another service over the same database and folder.
+    pub async fn beside(&self) -> TestApp {
+        self.app.beside(&[("FLOW_OBJECTS_URL", &url(&self.folder))]).await
     }
 
     /// Where a file of this name is looked for.

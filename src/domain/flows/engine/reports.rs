@@ -15,6 +15,9 @@ use crate::flows::secret::Given;
 
 /// Progress and output are written at most this often.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
+/// After so many writes of one attempt the next come less often: a task that reports for days fills no disk.
+const MOST_AT_FULL_PACE: u32 = 1000;
+const THEN_EVERY: Duration = Duration::from_secs(5);
 /// Lines kept between two writes; a task that writes more is told of in one line.
 const MOST_LINES: usize = 500;
 /// Bytes of lines kept of one attempt.
@@ -49,6 +52,9 @@ pub(super) struct Reports {
 #[derive(Default)]
 struct Held {
     progress: Option<(u8, String)>,
+    /// The progress that was written last.
+    told: Option<(u8, String)>,
+    writes: u32,
     highest: u8,
     lines: VecDeque<String>,
     left_out: usize,
@@ -69,7 +75,11 @@ impl Reports {
     /// Ready a moment after something was reported, so that a burst is one write.
     pub(super) async fn due(&self) {
         self.some.notified().await;
-        tokio::time::sleep(REPORT_EVERY).await;
+        tokio::time::sleep(self.pace()).await;
+    }
+
+    fn pace(&self) -> Duration {
+        if self.lock().writes < MOST_AT_FULL_PACE { REPORT_EVERY } else { THEN_EVERY }
     }
 
     fn take(&self) -> Batch {
@@ -78,7 +88,13 @@ impl Reports {
         if held.left_out > 0 {
             lines.push(format!("({} lines left out)", std::mem::take(&mut held.left_out)));
         }
-        Batch { progress: held.progress.take(), lines }
+        // The same again is no news.
+        let progress = held.progress.take().filter(|progress| held.told.as_ref() != Some(progress));
+        if progress.is_some() {
+            held.told.clone_from(&progress);
+        }
+        held.writes += u32::from(progress.is_some() || !lines.is_empty());
+        Batch { progress, lines }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
@@ -114,5 +130,32 @@ impl Reporter for Reports {
             held.lines.push_back(line);
         }
         self.some.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_progress_is_told_once() {
+        let reports = Reports::default();
+        let mut told = Vec::new();
+        for (percent, message) in [(10, "a"), (10, "a"), (5, "a"), (10, "b"), (20, "b")] {
+            reports.progress(percent, message);
+            told.extend(reports.take().progress);
+        }
+        assert_eq!(told, [(10, "a".to_owned()), (10, "b".to_owned()), (20, "b".to_owned())]);
+    }
+
+    #[test]
+    fn whoever_reports_without_an_end_is_written_less_often() {
+        let reports = Reports::default();
+        for _ in 0..MOST_AT_FULL_PACE {
+            assert_eq!(reports.pace(), REPORT_EVERY);
+            reports.output("a line");
+            reports.take();
+        }
+        assert_eq!(reports.pace(), THEN_EVERY);
     }
 }
