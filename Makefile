@@ -1,6 +1,6 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long check fmt format lint docs bench bench-rooms soak images
+.PHONY: help setup run test test-long schemathesis check fmt format lint docs bench bench-rooms soak images
 
 # Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
 export PATH := $(PATH):$(CURDIR)/.tools/postgresql/bin
@@ -22,6 +22,11 @@ test: setup ## Run the tests, then walk the whole path by curl
 test-long: setup ## Run the tests that kill, cut off and wait
 	@scripts/setup redis rabbitmq
 	cargo test --locked --workspace -- --ignored
+
+schemathesis: setup ## Hold a running service to its /openapi.json with made-up requests
+	@scripts/setup schemathesis
+	cargo build --locked
+	tests/schemathesis
 
 check: lint docs ## Check format, lints and documentation
 	@$(MAKE) --no-print-directory format

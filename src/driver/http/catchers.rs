@@ -44,10 +44,11 @@ fn nothing_here(request: &Request<'_>) -> Problem {
 fn allowed(request: &Request<'_>) -> BTreeSet<&'static str> {
     // Decoded and without empty ones, as Rocket's router compares them.
     let path: Vec<&str> = request.uri().path().segments().collect();
-    let mut methods: BTreeSet<&str> = request
-        .rocket()
-        .routes()
-        .filter(|route| is_at(route.uri.path(), &path))
+    let here = || request.rocket().routes().filter(|route| is_at(route.uri.path(), &path));
+    // `/room/<name>/who` is not one of the messages `/room/<name>/<message>`.
+    let nearest = here().map(|route| blanks(route.uri.path())).min();
+    let mut methods: BTreeSet<&str> = here()
+        .filter(|route| Some(blanks(route.uri.path())) == nearest)
         .map(|route| route.method.as_str())
         .collect();
     // Rocket answers HEAD wherever it answers GET.
@@ -55,6 +56,11 @@ fn allowed(request: &Request<'_>) -> BTreeSet<&'static str> {
         methods.insert(Method::Head.as_str());
     }
     methods
+}
+
+/// How many parts of a route's path may be anything.
+fn blanks(route: &str) -> usize {
+    route.matches('<').count()
 }
 
 /// Whether a route's path, with its `<name>` and `<name..>`, is the one of these segments.

@@ -185,8 +185,16 @@ impl Operation {
             }
             let mut response = json!({"description": said.description, "headers": headers});
             if !said.media.is_empty() {
-                let schema = said.schema.map_or_else(|| json!({"type": "string"}), |of| of(generator).into());
-                response["content"] = json!({said.media: {"schema": schema}});
+                let content = match said.schema {
+                    Some(of) => json!({"schema": of(generator)}),
+                    // A schema would be one event's.
+                    None if said.media == "text/event-stream" => json!({}),
+                    None => json!({"schema": {"type": "string"}}),
+                };
+                response["content"] = json!({said.media: content});
+            }
+            if let Some(other) = responses.remove(&said.status.to_string()) {
+                both(&mut response, other);
             }
             responses.insert(said.status.to_string(), response);
         }
@@ -198,6 +206,14 @@ impl Operation {
         let words =
             self.path.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
         words.fold(self.method.as_str().to_lowercase(), |id, word| format!("{id}_{word}"))
+    }
+}
+
+/// Adds the media types of another answer of the same status.
+fn both(response: &mut Value, mut other: Value) {
+    let more = other.get_mut("content").and_then(Value::as_object_mut);
+    if let (Some(content), Some(more)) = (response.get_mut("content").and_then(Value::as_object_mut), more) {
+        content.append(more);
     }
 }
 

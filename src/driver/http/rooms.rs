@@ -63,6 +63,7 @@ pub(super) fn resource() -> Resource {
         )
         .takes_header("Last-Event-ID", "The same as `after`, which wins")
         .takes_header("Accept", "`text/event-stream` for server-sent events, each with a message as its data")
+        .answers_with(200, "text/event-stream", "The same as server-sent events, if `Accept` asks for them")
         .answers_with(
             200,
             LINES,

@@ -85,6 +85,7 @@ pub(super) fn resource() -> Resource {
                     json!({"type": "integer", "minimum": 0, "maximum": 300}),
                 )
                 .takes_header("Last-Event-ID", "Number of the last event seen, for the stream")
+                .answers_with(200, "text/event-stream", "Without `after` and `wait`, until the run is over")
                 .answers::<EventList>(
                     200,
                     "With `after` or `wait` a list, else a stream of server-sent events",

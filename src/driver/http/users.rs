@@ -34,8 +34,27 @@ struct Accounts {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewRole {
-    /// `learner`, `operator` or `admin`.
-    role: Role,
+    role: Given,
+}
+
+/// Roles that an account can have.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Given {
+    Learner,
+    Operator,
+    Admin,
+}
+
+impl From<Given> for Role {
+    fn from(role: Given) -> Self {
+        match role {
+            Given::Learner => Self::Learner,
+            Given::Operator => Self::Operator,
+            Given::Admin => Self::Admin,
+        }
+    }
 }
 
 pub(super) fn resource() -> Resource {
@@ -97,7 +116,7 @@ async fn enable(services: &State<Services>, admin: Admin, id: &str) -> Handled {
 
 #[post("/users/<id>/role", data = "<body>")]
 async fn set_role(services: &State<Services>, admin: Admin, id: &str, body: JsonBody<NewRole>) -> Handled {
-    changed(services.identity.accounts.set_role(Some(&admin), of(id)?, body.0.role).await?)
+    changed(services.identity.accounts.set_role(Some(&admin), of(id)?, body.0.role.into()).await?)
 }
 
 fn changed(account: Account) -> Handled {
