@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::print;
 use crate::app::StartError;
 use crate::app::signing::{self, Shown};
 use crate::config::Config;
@@ -25,7 +26,7 @@ pub fn run(config: &Config, command: KeyCommand) -> Result<(), StartError> {
         KeyCommand::List => signing::list(config)?,
     };
     let mut older = false;
-    for Shown { kid, key } in keys {
+    print(keys.into_iter().map(|Shown { kid, key }| {
         let does = match (key.signs, older) {
             (false, _) => format!("signs from {:.0}", key.signs_from),
             (true, false) => "signs".to_owned(),
@@ -33,7 +34,7 @@ pub fn run(config: &Config, command: KeyCommand) -> Result<(), StartError> {
         };
         older |= key.signs;
         let end = key.ends_at.map(|end| format!(", ends {end:.0}")).unwrap_or_default();
-        println!("{kid} {does}{end}");
-    }
+        format!("{kid} {does}{end}")
+    }));
     Ok(())
 }

@@ -11,6 +11,7 @@ mod user;
 mod watch;
 
 use std::fmt;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -132,6 +133,12 @@ fn in_a_small_runtime<T>(work: impl Future<Output = Result<T, String>>) -> Resul
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("the runtime cannot be started ({error})"))?;
     runtime.block_on(work)
+}
+
+/// Lines on standard output. A reader that has seen enough, such as `head`, is no failure.
+fn print(lines: impl IntoIterator<Item = String>) {
+    let mut out = io::stdout().lock();
+    let _ = lines.into_iter().try_for_each(|line| writeln!(out, "{line}"));
 }
 
 /// A sentence on standard error, and no more than a sentence.

@@ -1,10 +1,11 @@
 //! `flow-manager user`: accounts by the command line; how the first admin comes to be.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
 use clap::{Args, Subcommand, ValueEnum};
 use flow_domain::users::{Account, Role};
 
+use super::print;
 use crate::app::StartError;
 use crate::app::users::{self, Change};
 use crate::config::Config;
@@ -73,17 +74,14 @@ pub fn run(config: &Config, command: UserCommand) -> Result<(), StartError> {
     let change = match command {
         UserCommand::Add(new) => return add(config, new),
         UserCommand::List => {
-            let all = users::list(config)?;
-            // A reader that has seen enough, such as `head`, is no failure.
-            let mut out = io::stdout().lock();
-            all.iter().try_for_each(|account| writeln!(out, "{}", line(account))).unwrap_or_default();
+            print(users::list(config)?.iter().map(line));
             return Ok(());
         }
         UserCommand::Disable { user } => Change::Disable { who: user },
         UserCommand::Enable { user } => Change::Enable { who: user },
         UserCommand::Role { user, role } => Change::Role { who: user, role: role.into() },
     };
-    println!("{}", line(&users::change(config, change)?));
+    print([line(&users::change(config, change)?)]);
     Ok(())
 }
 
@@ -93,10 +91,7 @@ fn add(config: &Config, new: NewUser) -> Result<(), StartError> {
     let made = given.is_none().then(|| flow_domain::hex(rand::random::<[u8; 12]>()));
     let password = given.or_else(|| made.clone()).unwrap_or_default();
     let account = users::change(config, Change::Add { email, username, name, role: role.into(), password })?;
-    println!("{}", line(&account));
-    if let Some(password) = made {
-        println!("password {password}");
-    }
+    print([line(&account)].into_iter().chain(made.map(|password| format!("password {password}"))));
     Ok(())
 }
 

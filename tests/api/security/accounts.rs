@@ -107,3 +107,16 @@ async fn a_typed_password_is_asked_for_twice_and_not_shown() {
     assert!(!screen.contains(PASSWORD), "{screen}");
     assert_eq!(login(&app, "ada@example.org", PASSWORD).await.status, 200);
 }
+
+/// A password that nobody can see is lost, but the account is made, and the program does not fall over.
+#[tokio::test]
+async fn a_reader_that_goes_away_is_no_failure() {
+    let app = start().await;
+    let mut add = std::process::Command::new(PROGRAM);
+    add.args(["user", "add", "--username", "bob"]).envs(app.settings()).stdin(std::process::Stdio::null());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let done = add.stdout(writer).stderr(std::process::Stdio::piped()).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(app.command(&["user", "list"]).contains(" learner - bob enabled"));
+}
