@@ -173,6 +173,8 @@ pub struct Terraform {
     #[serde(deserialize_with = "path")]
     pub bin: Option<PathBuf>,
     pub at_once: NonZeroUsize,
+    #[serde(deserialize_with = "path")]
+    pub places_dir: Option<PathBuf>,
     pub init_timeout_s: NonZeroU32,
     pub plan_timeout_s: NonZeroU32,
 }

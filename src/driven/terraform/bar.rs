@@ -63,6 +63,10 @@ impl Bar {
         Self { pace, ..Self::default() }
     }
 
+    pub fn start_at(&mut self, percent: u8) {
+        self.percent = f64::from(percent);
+    }
+
     /// The time of a line that Terraform said.
     pub fn heard(&mut self, at: Option<Timestamp>) {
         self.started = self.started.or(at);

@@ -15,6 +15,17 @@ use super::stream::Stream;
 use super::verdict::{killed_end, refuse};
 use super::{Answer, TerraformCli};
 
+/// How far an earlier command is says nothing about the one that waits for it.
+struct LinesOnly<'a>(&'a dyn TerraformWatch);
+
+impl TerraformWatch for LinesOnly<'_> {
+    fn progress(&self, _percent: u8, _message: &str) {}
+
+    fn line(&self, line: &str) {
+        self.0.line(line);
+    }
+}
+
 /// A command that was followed to its end.
 pub(super) struct Ran {
     pub exit: Exit,
@@ -40,7 +51,10 @@ impl TerraformCli {
         };
         // A command that outlived its service holds its place already.
         let running = self.programs.inspect(&place.record(command)) == ChildState::Running;
-        let _permit = if running { None } else { Some(self.wait_for_place(watch, cancel, &place).await?) };
+        let _permit = match running {
+            true => self.places.take_now(),
+            false => self.wait_for_place(command, watch, cancel, &place).await?,
+        };
 
         let (mut objects, mut shared) = (0, false);
         if !running {
@@ -48,7 +62,7 @@ impl TerraformCli {
             shared = self.set_up_before(&binary, job, watch, cancel).await?;
         }
         let pace = self.pace(command, job).await;
-        let stream = || Stream::new(objects, pace.clone());
+        let stream = || Stream::new(objects, pace.clone()).not_below(place.percent(command));
         let mut ran = self.follow(command, &binary, job, watch, cancel, stream()).await?;
         // Twice, for what another session got may not do for this one.
         for _ in 0..2 {
@@ -128,13 +142,14 @@ impl TerraformCli {
     /// Waits until few enough commands run at once.
     async fn wait_for_place(
         &self,
+        command: Command,
         watch: &dyn TerraformWatch,
         cancel: &CancelSignal,
         place: &Place,
     ) -> Answer<Taken<'_>> {
         let tell = |(position, of): Position| {
             let words = format!("Waiting for other labs: {position} of {of} in the queue");
-            watch.progress(0, &words);
+            watch.progress(place.percent(command), &words);
         };
         tokio::select! {
             taken = self.places.take(tell) => Ok(taken),
@@ -182,7 +197,8 @@ impl TerraformCli {
         if matches!(self.programs.inspect(&place.record(earlier)), ChildState::Running | ChildState::Lost) {
             watch.line(&format!("Waiting for an earlier terraform {} to end.", earlier.word()));
             // How it ends does not matter: what it did is in the state.
-            let _ = self.follow(earlier, Path::new("terraform"), job, watch, stop, Stream::default()).await;
+            let lines = LinesOnly(watch);
+            let _ = self.follow(earlier, Path::new("terraform"), job, &lines, stop, Stream::default()).await;
         }
         place.forget(earlier);
     }

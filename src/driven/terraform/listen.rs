@@ -97,7 +97,7 @@ impl<'a> Listener<'a> {
             (heard.last.elapsed(), heard.stream.tick(Timestamp::now()))
         };
         if let Some((percent, message)) = progress {
-            self.watch.progress(percent, &self.hide(&message));
+            self.tell(percent, &message);
         }
         if silent < self.patience.silence {
             return Duration::ZERO;
@@ -112,6 +112,11 @@ impl<'a> Listener<'a> {
     /// A session's directory is nobody's business.
     fn say(&self, line: &str) {
         self.watch.line(&self.hide(line));
+    }
+
+    fn tell(&self, percent: u8, message: &str) {
+        self.place.set_percent(self.command, percent);
+        self.watch.progress(percent, &self.hide(message));
     }
 
     fn hide(&self, line: &str) -> String {
@@ -155,7 +160,7 @@ impl Lines for Listener<'_> {
             self.say(line);
         }
         if let Some((percent, message)) = news.progress {
-            self.watch.progress(percent, &self.hide(&message));
+            self.tell(percent, &message);
         }
         if news.state_changed {
             self.state_changed.notify_one();

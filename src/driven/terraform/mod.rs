@@ -41,6 +41,8 @@ pub struct TerraformOptions {
     pub search_path: String,
     /// Commands that may run at once.
     pub at_once: usize,
+    /// Shared by all services of a host whose commands are to be counted together.
+    pub places_dir: Option<PathBuf>,
     pub patience: Patience,
 }
 
@@ -73,7 +75,7 @@ pub struct TerraformCli {
 
 impl TerraformCli {
     pub fn new(options: TerraformOptions, programs: Arc<dyn Programs>, copies: Arc<dyn StateCopies>) -> Self {
-        let places = Places::new(options.at_once);
+        let places = Places::new(options.at_once, options.places_dir.clone());
         Self { options, programs, copies, places, times: None, shared: None }
     }
 
@@ -132,6 +134,7 @@ impl Terraform for TerraformCli {
         let ran = self.command(Command::Apply, job, watch, cancel).await?;
         judge(&place, &ran)?;
         Doubt::settle(&place);
+        place.forget_percent(Command::Apply);
         self.keep_times(Command::Apply, job, &ran).await;
         watch.progress(100, "Ready");
         Ok(ran.stream.outputs())
@@ -166,6 +169,7 @@ impl Terraform for TerraformCli {
         let at_once = CancelSignal::new();
         at_once.cancel();
         self.end_earlier(Command::Apply, job, watch, &at_once).await;
+        place.forget_percent(Command::Apply);
         match self.programs.inspect(&place.record(Command::Destroy)) {
             ChildState::Running | ChildState::Exited(_) => {}
             // A destroy makes nothing, so another one after it does no harm.
@@ -194,6 +198,7 @@ impl Terraform for TerraformCli {
         judge(&place, &ran)?;
         give_up_doubt(&place, job, watch);
         self.keep_times(Command::Destroy, job, &ran).await;
+        place.forget_percent(Command::Destroy);
         place.untouch();
         watch.progress(100, "All taken down");
         Ok(())

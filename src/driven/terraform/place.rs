@@ -134,6 +134,25 @@ impl Place {
         }
     }
 
+    /// How far this command was told to be, by this or an earlier process; 0 once it is over.
+    pub fn percent(&self, command: Command) -> u8 {
+        let text = fs::read_to_string(self.percent_file(command)).unwrap_or_default();
+        text.parse().unwrap_or_default()
+    }
+
+    /// Kept so that the bar does not go back when another process takes over.
+    pub fn set_percent(&self, command: Command, percent: u8) {
+        let _ = fs::write(self.percent_file(command), percent.to_string());
+    }
+
+    pub fn forget_percent(&self, command: Command) {
+        let _ = fs::remove_file(self.percent_file(command));
+    }
+
+    fn percent_file(&self, command: Command) -> PathBuf {
+        self.own.join(format!("{}.percent", command.word()))
+    }
+
     /// From the first change on until everything is taken down, something may be out there.
     pub fn is_touched(&self) -> bool {
         self.touched().exists()

@@ -74,6 +74,9 @@ impl TerraformCli {
         }
         watch.line("Terraform is being set up for this lab.");
         let init = self.follow(Command::Init, binary, job, watch, cancel, Stream::default()).await?;
+        if init.exit.timed_out {
+            return Err(refuse(&place, "Terraform took too long to fetch what this lab needs."));
+        }
         if init.exit.code != Some(0) {
             return Err(stopped(&init.exit).unwrap_or_else(|| refuse(&place, &init_failure(&init.exit))));
         }

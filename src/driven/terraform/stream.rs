@@ -115,6 +115,12 @@ impl Stream {
         Self { known_objects, bar: Bar::new(pace), ..Self::default() }
     }
 
+    /// An earlier process told of this command, and was so far.
+    pub fn not_below(mut self, percent: u8) -> Self {
+        self.bar.start_at(percent);
+        self
+    }
+
     /// What to tell while nothing is said, because time itself is progress.
     pub fn tick(&mut self, now: Timestamp) -> Option<(u8, String)> {
         if self.bar.ticks() { self.bar.objects(now) } else { None }

@@ -85,7 +85,16 @@ impl TestApp {
 
     /// Asked to stop, as by a service manager, and ended.
     pub fn terminate(&mut self) {
-        self.signal(Signal::TERM);
+        self.stop_by(Signal::TERM);
+    }
+
+    /// Asked to stop, as by Ctrl-C, and ended.
+    pub fn interrupt(&mut self) {
+        self.stop_by(Signal::INT);
+    }
+
+    fn stop_by(&mut self, signal: Signal) {
+        self.signal(signal);
         assert!(self.wait_until_ended(), "it does not stop");
         self.end_guard();
     }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::bench::Bench;
+use super::people::Person;
 
 /// Waits for the file `go`, and counts its starts.
 pub const WAITS: &str = r#"
@@ -45,4 +46,24 @@ async fn a_cancelled_launch_takes_down_what_it_made() {
     let run = bench.end(&id).await;
     assert_eq!((&run["status"], &run["cause"]), (&json!("cancelled"), &json!("cancel")), "{run}");
     assert_eq!(bench.directory("waits"), None);
+}
+
+#[tokio::test]
+async fn a_launch_that_is_cancelled_twice_hears_it_once() {
+    let bench = Bench::with_lab("waits", WAITS, "#!/bin/sh\nexit 2\n").await;
+    let ann = Person::learner(&bench, "ann").await;
+    let launch = ann.post("/labs/waits/launch", &json!({})).await.body;
+    bench.appears("waits", "second.runs").await;
+    let cancel = launch["links"]["cancel"].as_str().unwrap();
+    for _ in 0..2 {
+        let answer = ann.post(cancel, &json!({})).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+    }
+    let id = launch["id"].as_str().unwrap();
+    let run = bench.end(id).await;
+    assert_eq!(run["status"], "cancelled", "{run}");
+    let events = bench.events(id).await;
+    assert!(events.contains("Interrupt received"), "Terraform was asked to stop: {events}");
+    assert!(!events.contains("Two interrupts received"), "once: {events}");
+    assert_eq!(bench.directory("waits"), None, "what it made is taken down");
 }

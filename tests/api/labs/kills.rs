@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::bench::{Bench, PATIENCE};
 use crate::faults::service::Service;
+use crate::harness::TestApp;
 
 const OBJECTS: usize = 30;
 const GATES: usize = 10;
@@ -94,9 +95,18 @@ async fn killed_at_every_gate(
     run
 }
 
-fn bar(events: &str) -> Vec<u64> {
+/// How far a step was told to be, in order.
+fn bar(events: &str, step: &str) -> Vec<u64> {
     let events = events.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    events.filter_map(|event| event["data"]["percent"].as_u64().or(event["percent"].as_u64())).collect()
+    let told = events.filter(|event| event["type"] == "progress" && event["step"] == step);
+    told.map(|event| event["data"]["percent"].as_u64().unwrap()).collect()
+}
+
+/// It was told often enough to say something, never went back, and was full in the end.
+fn the_bar_never_went_back(events: &str, step: &str) {
+    let bar = bar(events, step);
+    assert!(bar.is_sorted() && bar.last() == Some(&100), "{bar:?}");
+    assert!(bar.iter().filter(|percent| (11..95).contains(*percent)).count() >= GATES / 2, "{bar:?}");
 }
 
 #[tokio::test]
@@ -111,8 +121,7 @@ async fn a_service_killed_at_ten_points_of_an_apply_and_of_a_destroy_loses_nothi
     let keep = tempfile::tempdir().unwrap();
     let run = killed_at_every_gate(&mut bench, &id, &dir, "made", "make", "making").await;
     assert_eq!(numbers(&made), all_once(), "made once each");
-    let percents = bar(&bench.events(&id).await);
-    assert!(!percents.is_empty(), "no progress in the events");
+    the_bar_never_went_back(&bench.events(&id).await, "terraform_apply");
     assert_eq!(run["percent"], 100, "{run}");
     let launched = start.elapsed();
     println!(
@@ -131,6 +140,7 @@ async fn a_service_killed_at_ten_points_of_an_apply_and_of_a_destroy_loses_nothi
     }
     let run = bench.end(&id).await;
     assert_eq!(run["status"], "succeeded", "{run}");
+    the_bar_never_went_back(&bench.events(&id).await, "terraform_destroy");
     assert_eq!(numbers(&keep.path().join("removed")), all_once(), "removed once each");
     assert_eq!(bench.directory("many"), None);
     println!(
@@ -173,7 +183,11 @@ async fn a_run_with_a_living_child_waits_for_its_host() {
         says = why;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    assert!(["host", "lost_owner"].contains(&says["blocked_by"]["kind"].as_str().unwrap()), "{says}");
+    assert_eq!(says["blocked_by"]["kind"], "host", "{says}");
+    assert!(says["sentence"].as_str().unwrap().starts_with("It waits for its host"), "{says}");
+    let can_do = says["can_do"].as_array().unwrap();
+    let can = |verb: &str| can_do.iter().any(|call| call.as_str().unwrap().ends_with(verb));
+    assert!(can("/cancel") && can("/cancel?force=true"), "{says}");
     assert_eq!(look("").await.1["tasks"].as_array().unwrap().len(), 5, "nothing was done besides");
     std::fs::write(made.with_file_name("make-0.go"), "").unwrap();
     let exit = made.with_file_name(".flow").join("apply/exit.json");
@@ -199,11 +213,16 @@ fn in_container() -> bool {
 #[tokio::test]
 #[ignore = "long"]
 async fn a_service_that_is_asked_to_stop_loses_nothing_of_its_apply() {
+    asked_to_stop(TestApp::terminate, "SIGTERM").await;
+    asked_to_stop(TestApp::interrupt, "SIGINT").await;
+}
+
+async fn asked_to_stop(stop: fn(&mut TestApp), name: &str) {
     let start = Instant::now();
     let mut bench = Bench::with_lab("one", ONE, GRADE).await;
     let id = bench.begin(json!("lab-launch"), json!({"lab": "one"})).await;
     let made = bench.appears("one", "made").await;
-    bench.app.terminate();
+    stop(&mut bench.app);
     std::fs::write(made.with_file_name("make-0.go"), "").unwrap();
     bench.app.restart().await;
     let run = bench.end(&id).await;
@@ -213,14 +232,14 @@ async fn a_service_that_is_asked_to_stop_loses_nothing_of_its_apply() {
         // making is tainted and made anew.
         assert!(matches!(numbers(&made)[..], [0] | [0, 0]), "{run}");
         println!(
-            "| the service, SIGTERM, in a container | in an apply | Terraform was asked to stop; the next start went on from its state; lost: nothing | {:.1?} |",
+            "| the service, {name}, in a container | in an apply | Terraform was asked to stop; the next start went on from its state; lost: nothing | {:.1?} |",
             start.elapsed()
         );
         return;
     }
     assert_eq!(numbers(&made), [0], "{run}");
     println!(
-        "| the service, SIGTERM | in an apply | the apply went on; lost: nothing | {:.1?} |",
+        "| the service, {name} | in an apply | the apply went on; lost: nothing | {:.1?} |",
         start.elapsed()
     );
 }

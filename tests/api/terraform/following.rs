@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use flow_domain::ports::TerraformEnd;
+use flow_manager::driven::terraform::{Patience, TerraformCli, TerraformOptions};
 use serde_json::json;
 
-use super::{Bench, TWO, until};
+use super::sharing::Version;
+use super::{Bench, Copies, TWO, options, until};
 
 #[tokio::test]
 async fn cancel_stops_an_apply_and_destroy_takes_down_what_it_made() {
@@ -118,4 +120,56 @@ async fn an_apply_that_takes_too_long_is_stopped() {
     let end = bench.apply().await;
     assert!(matches!(end, Err(TerraformEnd::Stopped { timed_out: true })), "{end:?}");
     bench.destroy().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_plan_and_an_init_that_take_too_long_are_stopped_and_touch_nothing() {
+    let short = Duration::from_secs(1);
+    let version = Version::new();
+    let bench = version.patient(Patience { init: short, plan: short, ..Patience::default() });
+    for (command, words) in [("init", "too long to fetch"), ("apply", "too long to find out")] {
+        let hold = version.path(&format!("hold-{command}"));
+        std::fs::write(&hold, "").unwrap();
+        match bench.apply().await {
+            Err(TerraformEnd::Untouched(why)) => assert!(why.contains(words), "{why}"),
+            other => panic!("{command}: {other:?}"),
+        }
+        std::fs::remove_file(hold).unwrap();
+    }
+    let bench = version.patient(Patience::default());
+    bench.apply().await.unwrap();
+    bench.destroy().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_long_silence_is_told_and_ends_nothing() {
+    let patience = Patience { silence: Duration::from_secs(1), ..Patience::default() };
+    let options = TerraformOptions { patience, ..options(std::env::var("PATH").unwrap()) };
+    let mut bench =
+        Bench::set(TWO, Copies::default(), |programs, copies| TerraformCli::new(options, programs, copies));
+    bench.job.variables.insert("wait".into(), "yes".into());
+    let (end, ()) = tokio::join!(bench.apply(), async {
+        until(|| bench.watch.said("Terraform has said nothing for")).await;
+        std::fs::write(bench.path("go"), "").unwrap();
+    });
+    end.unwrap();
+}
+
+#[tokio::test]
+async fn the_bar_of_an_apply_that_is_taken_over_does_not_go_back() {
+    let bench = Bench::waiting(TWO);
+    bench.abandon().await;
+    let percents = || bench.watch.percents.lock().unwrap().clone();
+    let before = percents().len();
+    assert!(before > 0);
+    let (end, ()) = tokio::join!(bench.apply(), async {
+        until(|| percents().len() > before).await;
+        std::fs::write(bench.path("go"), "").unwrap();
+    });
+    end.unwrap();
+    assert!(percents().is_sorted() && percents().last() == Some(&100), "{:?}", percents());
+    // What comes next begins anew.
+    bench.watch.percents.lock().unwrap().clear();
+    bench.destroy().await.unwrap();
+    assert!(percents().is_sorted() && percents()[0] < 10, "{:?}", percents());
 }

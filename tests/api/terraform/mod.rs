@@ -104,7 +104,13 @@ impl TerraformWatch for Watch {
 }
 
 fn options(search_path: String) -> TerraformOptions {
-    TerraformOptions { binary: None, search_path, at_once: 2, patience: Patience::default() }
+    TerraformOptions {
+        binary: None,
+        search_path,
+        at_once: 2,
+        places_dir: None,
+        patience: Patience::default(),
+    }
 }
 
 struct Bench {

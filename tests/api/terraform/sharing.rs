@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flow_domain::labs::LabVersion;
-use flow_manager::driven::terraform::{TerraformCli, TerraformOptions};
+use flow_manager::driven::terraform::{Patience, TerraformCli, TerraformOptions};
 use futures_util::future::join_all;
 use serde_json::json;
 use tempfile::TempDir;
@@ -23,7 +23,7 @@ resource "terraform_data" "x" { input = "inside" }
 output "word" { value = terraform_data.x.output }
 "#;
 
-/// A version of a lab, and a Terraform that counts its `init`s and waits in them while the file `hold` is there.
+/// A version of a lab, and a Terraform that counts its `init`s, and waits before a command while its file `hold-COMMAND` is there.
 pub struct Version {
     dir: TempDir,
 }
@@ -37,8 +37,8 @@ impl Version {
         });
         let (dir, real) = (version.dir.path().display(), found.unwrap());
         let script = format!(
-            "#!/bin/sh\nif [ \"$1\" = init ]; then echo x >> {dir}/inits; while [ -e {dir}/hold ]; do sleep 0.05; done; fi\n\
-             exec {} \"$@\"\n",
+            "#!/bin/sh\ntrap 'exit 1' INT\n[ \"$1\" != init ] || echo x >> {dir}/inits\n\
+             while [ -e {dir}/hold-$1 ]; do sleep 0.05; done\nexec {} \"$@\"\n",
             real.display()
         );
         fs::write(version.program(), script).unwrap();
@@ -60,8 +60,12 @@ impl Version {
 
     /// A session's directory, with a Terraform of its own as another process has.
     fn session(&self) -> Bench {
-        let options =
-            TerraformOptions { binary: Some(self.program()), ..options(std::env::var("PATH").unwrap()) };
+        self.patient(Patience::default())
+    }
+
+    pub fn patient(&self, patience: Patience) -> Bench {
+        let options = options(std::env::var("PATH").unwrap());
+        let options = TerraformOptions { binary: Some(self.program()), patience, ..options };
         let shared = self.path("shared");
         let mut bench = Bench::set(MODULE, Copies::default(), |programs, copies| {
             TerraformCli::new(options, programs, copies).sharing_init(shared)
@@ -130,7 +134,7 @@ async fn what_is_shared_and_damaged_is_not_used_and_made_anew() {
 #[tokio::test]
 async fn an_init_whose_process_dies_leaves_nothing_half_made() {
     let version = Version::new();
-    fs::write(version.path("hold"), "").unwrap();
+    fs::write(version.path("hold-init"), "").unwrap();
     let first = version.session();
     tokio::select! {
         end = first.apply() => panic!("it ended: {end:?}"),
@@ -139,7 +143,7 @@ async fn an_init_whose_process_dies_leaves_nothing_half_made() {
     // The process is gone, in the middle of the init; another one had died while it copied.
     assert_eq!(version.shared(), None);
     fs::create_dir_all(version.path("shared/lab-1-0.new/terraform")).unwrap();
-    fs::remove_file(version.path("hold")).unwrap();
+    fs::remove_file(version.path("hold-init")).unwrap();
     let second = version.session();
     assert_eq!(version.shared(), None, "what was half copied is gone");
     launched(&second).await;
@@ -152,13 +156,16 @@ async fn an_init_whose_process_dies_leaves_nothing_half_made() {
 #[tokio::test]
 async fn who_waits_for_another_sessions_init_can_be_cancelled() {
     let version = Version::new();
-    fs::write(version.path("hold"), "").unwrap();
+    fs::write(version.path("hold-init"), "").unwrap();
     let (first, second) = (version.session(), version.session());
-    let (begun, end, ()) = tokio::join!(first.apply(), second.apply(), async {
-        until(|| second.watch.said("Another session of this lab is being set up")).await;
-        second.cancel.cancel();
+    let (begun, end) = tokio::join!(first.apply(), async {
         until(|| version.inits() == 1).await;
-        fs::remove_file(version.path("hold")).unwrap();
+        let (end, ()) = tokio::join!(second.apply(), async {
+            until(|| second.watch.said("Another session of this lab is being set up")).await;
+            second.cancel.cancel();
+        });
+        fs::remove_file(version.path("hold-init")).unwrap();
+        end
     });
     begun.unwrap();
     assert!(end.is_err(), "{end:?}");
