@@ -11,6 +11,7 @@ mod late_tokens;
 mod openid;
 mod place;
 mod probes;
+mod redis;
 mod rooms;
 mod running;
 pub mod signing;
@@ -41,7 +42,6 @@ use crate::driven::labs::LabFolders;
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
 use crate::driven::postgres::{PgDatasets, PgFlowStore, PgGradeEvidence, PgLabSessions, PgUsers};
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
-use crate::driven::redis::RedisLink;
 use crate::driven::secrets_file::SecretsFile;
 pub use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
@@ -52,6 +52,7 @@ use database::Database;
 pub use flows_dir::read_catalogue;
 use late_tokens::LateTokens;
 use openid::OpenId;
+use redis::Redis;
 use running::{Service, StopSignals};
 use stores::Stores;
 use terraform::terraform;
@@ -126,9 +127,9 @@ fn assemble(
         records: stores.state.path().join("children"),
         allowed: config.exec.allow.clone(),
     }));
-    let redis = config.cache.url.as_ref().map(|url| RedisLink::open(url.expose())).transpose()?.map(Arc::new);
-    let rooms = rooms::assemble(&config, &stores, redis.as_ref());
-    let openid = OpenId::new(&config, &stores)?;
+    let redis = Redis::open(&config)?;
+    let rooms = rooms::assemble(&config, &stores, &redis);
+    let openid = OpenId::new(&config, &stores, redis.cache())?;
     let (ports, terraform) = ports(&config, &stores, users.clone(), programs.clone(), &openid)?;
     let (labs, sessions, evidence) = (ports.labs.clone(), ports.sessions.clone(), ports.evidence.clone());
 

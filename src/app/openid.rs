@@ -15,7 +15,6 @@ use flow_domain::users::Users;
 
 use super::stores::Stores;
 use crate::config::{self, Config};
-use crate::driven::cache::MokaCache;
 use crate::driven::identity::{NoProvider, OidcProvider, OidcSettings, TokenCheck};
 use crate::driven::postgres::{PgIdentities, PgQueue, PgSignInJournal};
 use crate::driven::rabbitmq::RabbitQueue;
@@ -32,7 +31,7 @@ pub(super) struct OpenId {
 }
 
 impl OpenId {
-    pub(super) fn new(config: &Config, stores: &Stores) -> Result<Self, String> {
+    pub(super) fn new(config: &Config, stores: &Stores, cache: Arc<dyn Cache>) -> Result<Self, String> {
         let old = config.state.old_key.as_ref().map(|key| StateKey::new(key.bytes()));
         let sealer: Arc<dyn Sealer> = Arc::new(Keyring { current: stores.state_key.clone(), old });
         let (provider, verifier) = provider(config)?;
@@ -44,7 +43,7 @@ impl OpenId {
         };
         Ok(Self {
             access_tokens: Arc::new(AccessTokens { verifier, sealer: sealer.clone() }),
-            cache: Arc::new(MokaCache::default()),
+            cache,
             door: Arc::new(OpenIdDoor {
                 provider,
                 identities: identities.clone(),

@@ -6,21 +6,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flow_domain::health::{Condition, Probe};
 
+use super::redis::Redis;
 use super::stores::Stores;
 use crate::driven::postgres::PgPool;
-use crate::driven::redis::RedisLink;
 
 /// Of all parts that say how they are.
-pub(super) fn all(
-    stores: &Stores,
-    terraform: Option<PathBuf>,
-    redis: Option<Arc<RedisLink>>,
-) -> Vec<Arc<dyn Probe>> {
+pub(super) fn all(stores: &Stores, terraform: Option<PathBuf>, redis: Redis) -> Vec<Arc<dyn Probe>> {
     vec![
         Arc::new(DatabaseProbe(stores.pool.clone())),
         Arc::new(TerraformProbe(terraform)),
         Arc::new(StateDirProbe(stores.state.path().to_owned())),
-        Arc::new(CacheProbe(redis)),
+        Arc::new(redis),
     ]
 }
 
@@ -76,23 +72,6 @@ impl Probe for TerraformProbe {
         match &self.0 {
             Some(_) => Condition::healthy(),
             None => Condition::degraded("No terraform or tofu on this machine: labs cannot be launched."),
-        }
-    }
-}
-
-/// The service answers without it, slower.
-pub(super) struct CacheProbe(pub(super) Option<Arc<RedisLink>>);
-
-#[async_trait]
-impl Probe for CacheProbe {
-    fn component(&self) -> &'static str {
-        "cache"
-    }
-
-    async fn check(&self) -> Condition {
-        match self.0.as_ref().and_then(|link| link.trouble()) {
-            Some(trouble) => Condition::degraded(trouble),
-            None => Condition::healthy(),
         }
     }
 }

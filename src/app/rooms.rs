@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use flow_domain::rooms::{History, RoomSettings, Rooms};
 
+use super::redis::Redis;
 use super::stores::Stores;
 use crate::config::Config;
 use crate::driven::postgres::{PgLabSessions, PgRoomStore};
-use crate::driven::redis::{RedisLink, RedisWire};
 
 /// Replicas tell each other of messages by Redis where there is one.
-pub(super) fn assemble(config: &Config, stores: &Stores, redis: Option<&Arc<RedisLink>>) -> Arc<Rooms> {
+pub(super) fn assemble(config: &Config, stores: &Stores, redis: &Redis) -> Arc<Rooms> {
     let store = PgRoomStore::new(stores.pool.clone(), &stores.session);
-    let store = match redis {
-        Some(link) => store.with_wire(Arc::new(RedisWire::new(link.clone()))),
+    let store = match redis.wire() {
+        Some(wire) => store.with_wire(wire),
         None => store,
     };
     let sessions = Arc::new(PgLabSessions::new(stores.pool.clone()));

@@ -2,7 +2,7 @@
 //!
 //!   rooms HOST:PORT TOKENS read READERS MESSAGES PER_SECOND   every reader checks the order of all messages
 //!   rooms HOST:PORT TOKENS idle READERS                       opens streams, says so, waits for a line, closes them
-//!   rooms HOST:PORT TOKENS churn TIMES                        opens and closes so many streams, one in two abruptly
+//!   rooms HOST:PORT TOKENS churn TIMES [PER_SECOND TIMEOUT]   opens and closes so many streams, one in two abruptly
 //!
 //! TOKENS is a file with a token a line.
 
@@ -139,16 +139,19 @@ fn idle(target: &Target, readers: usize) {
     drop(open);
 }
 
-fn churn(target: &Arc<Target>, times: usize) {
+/// Streams that would last `timeout_s` if their clients stayed.
+fn churn(target: &Arc<Target>, times: usize, per_second: usize, timeout_s: u32) {
     let threads = 16;
+    let begun = Instant::now();
     let workers: Vec<_> = (0..threads)
         .map(|worker| {
             let target = target.clone();
             thread::spawn(move || {
+                let begun = Instant::now();
                 for number in (worker..times).step_by(threads) {
-                    // A thousand a second: streams of one second are then never more than some thousand.
-                    thread::sleep(Duration::from_millis(threads as u64));
-                    let stream = target.open(number, "churn", 1);
+                    let due = begun + Duration::from_secs(1) * number as u32 / per_second as u32;
+                    thread::sleep(due.saturating_duration_since(Instant::now()));
+                    let stream = target.open(number, "churn", timeout_s);
                     // With unread bytes a close is a reset; without, an orderly end.
                     if number % 2 == 0 {
                         stream.get_ref().shutdown(std::net::Shutdown::Both).unwrap();
@@ -158,7 +161,7 @@ fn churn(target: &Arc<Target>, times: usize) {
         })
         .collect();
     workers.into_iter().for_each(|worker| worker.join().unwrap());
-    println!("opened and closed {times} streams");
+    println!("opened and closed {times} streams, {:.0} a second", times as f64 / begun.elapsed().as_secs_f64());
 }
 
 fn main() {
@@ -169,7 +172,9 @@ fn main() {
     match arguments[2].as_str() {
         "read" => read(&target, number(3), number(4), number(5) as u32),
         "idle" => idle(&target, number(3)),
-        "churn" => churn(&target, number(3)),
+        // A thousand a second: streams of one second are then never more than some thousand.
+        "churn" if arguments.len() == 4 => churn(&target, number(3), 1000, 1),
+        "churn" => churn(&target, number(3), number(4), number(5) as u32),
         other => panic!("what is {other}?"),
     }
 }

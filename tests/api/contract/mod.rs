@@ -1,5 +1,6 @@
 //! What every adapter of a port keeps: one suite a port, run over memory and over PostgreSQL.
 
+mod cache;
 mod datasets;
 mod flow_store;
 mod grade_evidence;
