@@ -146,8 +146,8 @@ pub trait IngestStore: Send + Sync {
     /// table refuses the rows: trying again does not help.
     async fn load(&self, dataset: &Arc<Dataset>, job: &ChunkJob, bytes: Vec<u8>) -> Result<Option<Loaded>>;
 
-    /// The chunk cannot be loaded, ever.
-    async fn fail(&self, chunk: ChunkRef, reason: &str) -> Result<()>;
+    /// Gives up a chunk that waits: it failed, or a newer version of its file is there.
+    async fn give_up(&self, chunk: ChunkRef, standing: Standing, reason: &str) -> Result<()>;
 
     /// Of the files that this run registered.
     async fn progress(&self, run: RunId) -> Result<Progress>;

@@ -82,8 +82,14 @@ impl Ingest {
             self.store.load(dataset, &job, bytes).await
         };
         match loaded.await {
+            // The next scan finds it as it is by now.
+            Err(error) if error.code == "objects.changed" => {
+                self.store.give_up(chunk, Standing::Superseded, &error.public).await?;
+                Ok(None)
+            }
             Err(error) if !matches!(error.kind, Kind::Unavailable | Kind::TooMany) => {
-                self.store.fail(chunk, &format!("{}: {}", error.code, error.public)).await?;
+                let reason = format!("{}: {}", error.code, error.public);
+                self.store.give_up(chunk, Standing::Failed, &reason).await?;
                 Err(error)
             }
             ended => ended,

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::MemoryCache;
-use crate::ingest::{ChunkJob, ChunkRef, Dataset, IngestStore, Loaded, NewFile, Progress, RejectedFile};
+use crate::ingest::{
+    ChunkJob, ChunkRef, Dataset, IngestStore, Loaded, NewFile, Progress, RejectedFile, Standing,
+};
 use crate::labs::{
     Evidence, Grade, GradeEvidence, GradeJob, Graded, Graders, Lab, LabCatalogue, LabSessions, Session,
     SessionStatus,
@@ -176,7 +178,7 @@ impl IngestStore for Refusing {
         refused()
     }
 
-    async fn fail(&self, _chunk: ChunkRef, _reason: &str) -> Result<()> {
+    async fn give_up(&self, _chunk: ChunkRef, _standing: Standing, _reason: &str) -> Result<()> {
         refused()
     }
 

@@ -79,6 +79,14 @@ impl Bench {
     pub async fn plants(&self) -> i64 {
         self.count("select count(*) from ingested.power_plant").await
     }
+
+    /// Line, column, code and content of the rows that were kept aside, by line.
+    pub async fn skipped(&self) -> Vec<(i64, Option<String>, String, String)> {
+        let client = self.app.db.pool.client().await.unwrap();
+        let sql = "select line, column_name, code, content from ingest_skipped_row order by file_id, line";
+        let rows = client.query(sql, &[]).await.unwrap();
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect()
+    }
 }
 
 /// The project's excerpt of a year, every twentieth plant.
@@ -90,4 +98,9 @@ pub fn excerpt(year: u32) -> String {
 /// Rows below the header.
 pub fn rows_of(csv: &str) -> i64 {
     csv.lines().count() as i64 - 1
+}
+
+/// A good row of this number.
+pub fn row(id: u64) -> String {
+    format!("2018,{id},Plant {id},CA,Solar,1.5,{id}.0")
 }

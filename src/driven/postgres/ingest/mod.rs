@@ -39,8 +39,8 @@ const BEGIN: &str = "
             as status
     from ingest_chunk as chunk join ingest_file as file on file.id = chunk.file_id
     where chunk.file_id = $1::bigint and chunk.number = $2::integer";
-const FAIL: &str = "
-    update ingest_chunk set status = 'failed', reason = $3::text, ended_at = now()
+const GIVE_UP: &str = "
+    update ingest_chunk set status = $3::text, reason = $4::text, ended_at = now()
     where file_id = $1::bigint and number = $2::integer and status = 'waiting'";
 /// A chunk whose run ended and did not load it has failed as well: nobody loads it any more.
 const PROGRESS: &str = "
@@ -48,7 +48,7 @@ const PROGRESS: &str = "
         select id, status, rows_found, rows_unfit, registered_at from ingest_file where run_id = $1::uuid
     ),
     chunks as (
-        select chunk.rows_loaded, chunk.rows_changed, chunk.rows_skipped, chunk.ended_at, chunk.reason,
+        select chunk.file_id, chunk.rows_loaded, chunk.rows_changed, chunk.rows_skipped, chunk.ended_at, chunk.reason,
             case
                 when chunk.status = 'waiting' and file.status = 'superseded' then 'superseded'
                 when chunk.status = 'waiting' and run.status in ('failed', 'cancelled', 'undone', 'undo_failed')
@@ -62,7 +62,8 @@ const PROGRESS: &str = "
     select
         (select count(*) from files) as files,
         (select count(*) from files where status = 'rejected') as rejected,
-        (select count(*) from files where status = 'superseded') as superseded,
+        (select count(*) from files where status = 'superseded'
+            or id in (select file_id from chunks where status = 'superseded')) as superseded,
         (select coalesce(sum(rows_found), 0)::bigint from files where status <> 'rejected') as rows_expected,
         -- Lines that no chunk could hold; they are kept by the scan.
         (select count(*) from ingest_skipped_row as kept join files on files.id = kept.file_id
@@ -74,7 +75,7 @@ const PROGRESS: &str = "
         count(*) filter (where status = 'failed') as failed,
         coalesce(sum(rows_loaded), 0)::bigint as rows_loaded,
         coalesce(sum(rows_changed), 0)::bigint as rows_changed,
-        min(reason) as reason
+        min(reason) filter (where status = 'failed') as reason
     from chunks";
 const REJECTED: &str = "
     select path, faults, rows_unfit from ingest_file
@@ -122,8 +123,9 @@ impl IngestStore for PgIngest {
         load::load(&self.pool, dataset, job, bytes).await
     }
 
-    async fn fail(&self, chunk: ChunkRef, reason: &str) -> Result<()> {
-        self.pool.execute(FAIL, &[&chunk.file, &chunk.number, &reason]).await.map(drop)
+    async fn give_up(&self, chunk: ChunkRef, standing: Standing, reason: &str) -> Result<()> {
+        let status = if standing == Standing::Superseded { "superseded" } else { "failed" };
+        self.pool.execute(GIVE_UP, &[&chunk.file, &chunk.number, &status, &reason]).await.map(drop)
     }
 
     async fn progress(&self, run: RunId) -> Result<Progress> {
