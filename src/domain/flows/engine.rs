@@ -35,6 +35,7 @@ use super::registry::Registry;
 use super::run::{Next, Run, RunStatus};
 use super::secret::Secrets;
 use super::store::{Ack, FlowStore, Release, Worker};
+use super::task::Task;
 use crate::clock;
 use crate::ports::Ports;
 use crate::{CancelSignal, Error, Result};
@@ -44,6 +45,15 @@ const SHORT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Claims from dead owners at one step before the step is blamed for them.
 const MOST_TAKEOVERS: i32 = 3;
+
+/// The same where a step's work is a program of its own: that ends no process of ours, and goes on without one.
+const MOST_TAKEOVERS_OF_PROGRAMS: i32 = 30;
+
+/// Whether this step ends the processes that run it.
+fn is_to_blame(run: &Run, task: &dyn Task) -> bool {
+    let most = if task.pins_host() { MOST_TAKEOVERS_OF_PROGRAMS } else { MOST_TAKEOVERS };
+    run.head.takeovers >= most
+}
 
 pub struct Engine {
     store: Arc<dyn FlowStore>,

@@ -140,11 +140,19 @@ impl Bench {
         self.app.get(&format!("/flow-manager/runs/{id}/why"), &self.token).await.body
     }
 
-    /// What the run reported, an event a line.
+    /// What the run reported so far, an event a line.
     pub async fn events(&self, id: &str) -> String {
-        let answer = self.app.get(&format!("/flow-manager/runs/{id}/events?after=0"), &self.token).await;
-        let events = answer.body["events"].as_array().unwrap_or_else(|| panic!("{}", answer.body));
-        events.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
+        let (mut lines, mut after) = (Vec::new(), 0);
+        loop {
+            let path = format!("/flow-manager/runs/{id}/events?after={after}");
+            let page = self.app.get(&path, &self.token).await.body;
+            let events = page["events"].as_array().unwrap_or_else(|| panic!("{page}"));
+            lines.extend(events.iter().map(Value::to_string));
+            if events.is_empty() || page["done"] == true {
+                return lines.join("\n");
+            }
+            after = page["after"].as_i64().unwrap();
+        }
     }
 
     pub fn output(&self, run: &Value, step: &str) -> Value {

@@ -71,7 +71,16 @@ fn numbers(file: &Path) -> Vec<usize> {
     numbers
 }
 
-/// Kills the service once at each of the ten gates; the run, ended, and how the bar went.
+/// Waits until the service that lives now has told of this line: it has taken the run up, and is in the middle of it.
+async fn heard(bench: &Bench, id: &str, line: &str) {
+    let start = Instant::now();
+    while !bench.events(id).await.contains(line) {
+        assert!(start.elapsed() < PATIENCE, "{line} was never told");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Kills the service once at each of the ten gates; the run, ended.
 async fn killed_at_every_gate(
     bench: &mut Bench,
     id: &str,
@@ -81,8 +90,8 @@ async fn killed_at_every_gate(
     says: &str,
 ) -> Value {
     for number in (0..GATES).map(|gate| gate * 2) {
-        // What is removed last was made first.
         turn(&dir.join(log), number).await;
+        heard(bench, id, &format!("{says}-{number}.")).await;
         bench.app.kill_and_restart().await;
         std::fs::write(dir.join(format!("{gate}-{number}.go")), "").unwrap();
     }
@@ -135,6 +144,7 @@ async fn a_service_killed_at_ten_points_of_an_apply_and_of_a_destroy_loses_nothi
     let id = bench.begin(json!("lab-finish"), json!({"lab": "many"})).await;
     for number in (0..GATES).rev().map(|gate| gate * 2) {
         turn(&keep.path().join("removed"), number).await;
+        heard(&bench, &id, &format!("removing-{number}.")).await;
         bench.app.kill_and_restart().await;
         std::fs::write(dir.join(format!("gone-{number}.go")), "").unwrap();
     }

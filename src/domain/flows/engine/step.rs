@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::attempt::{Call, Ended};
 use super::bounds::{clean, conclude};
-use super::{Engine, Halt, MOST_TAKEOVERS};
+use super::{Engine, Halt, is_to_blame};
 use crate::CancelSignal;
 use crate::clock;
 use crate::flows::outcome::{Outcome, Reason};
@@ -30,7 +30,7 @@ impl Engine {
         };
         let task = registered.task.clone();
         // A start that was not written, as it may be repeated, is seen by its takeovers alone.
-        if run.head.takeovers >= MOST_TAKEOVERS {
+        if is_to_blame(run, task.as_ref()) {
             let position = run.start_step(index, raw, task.undoable(), clock::now());
             return self.blame(run, position).await;
         }
@@ -86,7 +86,7 @@ impl Engine {
             return self.settle(run).await;
         };
         let task = registered.task.clone();
-        if run.head.takeovers >= MOST_TAKEOVERS {
+        if is_to_blame(run, task.as_ref()) {
             return self.blame(run, position).await;
         }
         let died = step.status == StepStatus::Running;

@@ -3,7 +3,7 @@
 use super::attempt::{Call, Ended};
 use super::bounds::clean;
 use super::step::{backoff, is_outage, policy_of};
-use super::{Engine, Halt, MOST_TAKEOVERS};
+use super::{Engine, Halt, is_to_blame};
 use crate::CancelSignal;
 use crate::clock;
 use crate::flows::outcome::{Outcome, Reason};
@@ -24,7 +24,7 @@ impl Engine {
             return self.settle(run).await;
         };
         let task = registered.task.clone();
-        if run.head.takeovers >= MOST_TAKEOVERS {
+        if is_to_blame(run, task.as_ref()) {
             let detail =
                 format!("{} processes died while this step was being taken back", run.head.takeovers);
             run.fail_undo(position, Reason::new("step.crashes_process", detail), None, clock::now());
