@@ -1,6 +1,6 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long schemathesis check fmt format lint docs bench bench-rooms soak images
+.PHONY: help setup run test test-long schemathesis check fmt format lint docs bench bench-ingest bench-rooms soak images
 
 # Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
 export PATH := $(PATH):$(CURDIR)/.tools/postgresql/bin
@@ -15,12 +15,12 @@ run: setup ## Build and serve on port 8080 with a demo user, a demo lab and a pr
 	@FLOW_DEMO=true cargo run --locked -- serve
 
 test: setup ## Run the tests, then walk the whole path by curl
-	@scripts/setup tmux redis rabbitmq
+	@scripts/setup tmux redis rabbitmq s3 nginx
 	cargo test --locked --workspace
 	tests/journey
 
 test-long: setup ## Run the tests that kill, cut off and wait
-	@scripts/setup redis rabbitmq
+	@scripts/setup redis rabbitmq s3 nginx
 	cargo test --locked --workspace -- --ignored
 
 schemathesis: setup ## Hold a running service to its /openapi.json with made-up requests
@@ -57,6 +57,11 @@ soak: ## Ten minutes of mixed load; fails when memory or latency grows (MINUTES=
 	@scripts/setup wrk
 	cargo build --locked --release
 	tests/soak $(MINUTES)
+
+bench-ingest: ## Measure an ingest of a million rows beside \copy, and cached answers beside a bare handler
+	@scripts/setup wrk
+	cargo build --locked --release --bins --example bare
+	tests/bench-ingest
 
 bench-rooms: ## Measure a room of 1,000 readers: latency, memory, and what streams leave behind
 	@scripts/setup

@@ -2,6 +2,7 @@
 
 pub mod check;
 mod database;
+mod demo;
 mod flows_dir;
 mod identity;
 mod ingest;
@@ -132,6 +133,7 @@ fn assemble(
     let openid = OpenId::new(&config, &stores, redis.cache())?;
     let (ports, terraform) = ports(&config, &stores, users.clone(), programs.clone(), &openid)?;
     let (labs, sessions, evidence) = (ports.labs.clone(), ports.sessions.clone(), ports.evidence.clone());
+    let ingest = ports.ingest.clone();
 
     let flow_store =
         Arc::new(PgFlowStore::new(stores.pool.clone(), stores.lease_pool.clone(), &stores.session));
@@ -162,6 +164,7 @@ fn assemble(
     let readiness = Arc::new(Readiness::default());
     let handlers = openid.handlers(users.clone(), flows.clone());
     let plants = ingest::plants(&stores, openid.cache.clone());
+    let probes = probes::all(&config, &stores, &openid, ingest.objects.clone(), terraform, redis);
     let services = Services {
         identity: identity.clone(),
         openid: openid.door.clone(),
@@ -173,7 +176,7 @@ fn assemble(
         rooms: rooms.clone(),
         streams: Streams::new(stream_settings(&config)),
         labs,
-        checkup: Arc::new(Checkup::new(probes::all(&stores, terraform, redis))),
+        checkup: Arc::new(Checkup::new(probes)),
         readiness: readiness.clone(),
     };
     let settings = HttpSettings {
@@ -194,6 +197,7 @@ fn assemble(
             engine,
             rooms,
             plants,
+            ingest,
             flows,
             tokens,
             identity,

@@ -5,18 +5,35 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flow_domain::health::{Condition, Probe};
+use flow_domain::objects::Objects;
+use flow_domain::openid::OpenIdProvider;
 
+use super::openid::OpenId;
 use super::redis::Redis;
 use super::stores::Stores;
+use crate::config::Config;
 use crate::driven::postgres::PgPool;
 
 /// Of all parts that say how they are.
-pub(super) fn all(stores: &Stores, terraform: Option<PathBuf>, redis: Redis) -> Vec<Arc<dyn Probe>> {
+pub(super) fn all(
+    config: &Config,
+    stores: &Stores,
+    openid: &OpenId,
+    objects: Arc<dyn Objects>,
+    terraform: Option<PathBuf>,
+    redis: Redis,
+) -> Vec<Arc<dyn Probe>> {
+    let provider = config.oidc.issuer.is_some().then(|| openid.door.provider.clone());
     vec![
         Arc::new(DatabaseProbe(stores.pool.clone())),
+        Arc::new(QueueProbe(stores.pool.clone())),
+        Arc::new(redis),
+        Arc::new(ObjectsProbe(objects)),
+        Arc::new(SecretsProbe(config.secrets.url.clone())),
+        Arc::new(IdentityProbe(provider)),
+        Arc::new(MachinesProbe),
         Arc::new(TerraformProbe(terraform)),
         Arc::new(StateDirProbe(stores.state.path().to_owned())),
-        Arc::new(redis),
     ]
 }
 
@@ -33,6 +50,84 @@ impl Probe for DatabaseProbe {
             Ok(()) => Condition::healthy(),
             Err(error) => Condition::unhealthy(error.public),
         }
+    }
+}
+
+/// The queue in PostgreSQL.
+struct QueueProbe(PgPool);
+
+#[async_trait]
+impl Probe for QueueProbe {
+    fn component(&self) -> &'static str {
+        "queue"
+    }
+
+    async fn check(&self) -> Condition {
+        self.0.ping().await.map_or_else(|error| Condition::degraded(error.public), |()| Condition::healthy())
+    }
+}
+
+/// Only ingests need them.
+struct ObjectsProbe(Arc<dyn Objects>);
+
+#[async_trait]
+impl Probe for ObjectsProbe {
+    fn component(&self) -> &'static str {
+        "objects"
+    }
+
+    async fn check(&self) -> Condition {
+        self.0.ping().await.map_or_else(|error| Condition::degraded(error.public), |()| Condition::healthy())
+    }
+}
+
+/// The file of secrets; flows without secrets work without.
+struct SecretsProbe(Option<String>);
+
+#[async_trait]
+impl Probe for SecretsProbe {
+    fn component(&self) -> &'static str {
+        "secrets"
+    }
+
+    async fn check(&self) -> Condition {
+        let Some(url) = &self.0 else { return Condition::not_configured() };
+        let Some(file) = url.strip_prefix("file://") else {
+            return Condition::degraded("Only a file of secrets can be looked at.");
+        };
+        match tokio::fs::File::open(file).await {
+            Ok(_) => Condition::healthy(),
+            Err(_) => Condition::degraded("The file of secrets cannot be read."),
+        }
+    }
+}
+
+/// Who signs in by a password does not need it.
+struct IdentityProbe(Option<Arc<dyn OpenIdProvider>>);
+
+#[async_trait]
+impl Probe for IdentityProbe {
+    fn component(&self) -> &'static str {
+        "identity"
+    }
+
+    async fn check(&self) -> Condition {
+        let Some(provider) = &self.0 else { return Condition::not_configured() };
+        let begun = provider.begin().await;
+        begun.map_or_else(|error| Condition::degraded(error.public), |_| Condition::healthy())
+    }
+}
+
+struct MachinesProbe;
+
+#[async_trait]
+impl Probe for MachinesProbe {
+    fn component(&self) -> &'static str {
+        "machines"
+    }
+
+    async fn check(&self) -> Condition {
+        Condition::not_configured()
     }
 }
 

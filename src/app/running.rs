@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flow_domain::flows::schedule::Clockwork;
 use flow_domain::flows::{Engine, Flows};
+use flow_domain::ingest::Ingest;
 use flow_domain::power_plants::PlantDesk;
 use flow_domain::queue::Handler;
 use flow_domain::rooms::Rooms;
@@ -15,6 +16,7 @@ use rocket::{Build, Rocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::demo;
 use super::keep_up::keep_up;
 use super::late_tokens::LateTokens;
 use super::signing::Signing;
@@ -71,6 +73,7 @@ pub(super) struct Service {
     pub engine: Arc<Engine>,
     pub rooms: Arc<Rooms>,
     pub plants: Arc<PlantDesk>,
+    pub ingest: Arc<Ingest>,
     pub flows: Arc<Flows>,
     pub tokens: Arc<LateTokens>,
     pub identity: Arc<Identity>,
@@ -151,6 +154,13 @@ impl Service {
         self.migrate().await?;
         self.open_doors().await?;
         self.seed().await?;
+        // A database elsewhere, and files elsewhere, are somebody's own.
+        if self.config.demo && self.stores.database.embedded.is_some() && self.config.objects.url.is_none() {
+            let filled = demo::fill(&self.config.config.dir, self.stores.state.path(), &self.ingest).await;
+            if let Err(error) = filled {
+                log::warn!("the demo has no power plants: {error}");
+            }
+        }
         tokio::spawn(self.rooms.clone().work());
         tokio::spawn(self.plants.clone().follow());
         let schedules = Arc::new(PgSchedules::new(self.stores.pool.clone()));

@@ -28,6 +28,11 @@ impl Condition {
         Self { health: Health::Healthy, detail: None }
     }
 
+    /// The service is set up to do without it.
+    pub fn not_configured() -> Self {
+        Self { health: Health::Healthy, detail: Some("Not configured.".to_owned()) }
+    }
+
     pub fn degraded(detail: impl Into<String>) -> Self {
         Self { health: Health::Degraded, detail: Some(detail.into()) }
     }
@@ -37,7 +42,7 @@ impl Condition {
     }
 }
 
-/// Looks at one part. Called about once a second while someone asks; an answer that takes too long counts as
+/// Looks at one part. Called about every two seconds while someone asks; an answer that takes too long counts as
 /// unhealthy.
 #[async_trait]
 pub trait Probe: Send + Sync {

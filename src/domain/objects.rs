@@ -24,7 +24,7 @@ pub trait Objects: Send + Sync {
     /// Every object whose path begins with the folder's, in the order of their paths; an absent folder has none.
     async fn list(&self, folder: &str) -> Result<Vec<Object>>;
 
-    /// The object's bytes within the range, which is cut at its end. `objects.changed` when another version is there
+    /// The object's bytes of the range, which lies within it. `objects.changed` when another version is there
     /// by now, `objects.gone` when none is; `Unavailable` when the store is away.
     async fn read(&self, object: &Object, range: Range<u64>) -> Result<Vec<u8>>;
 

@@ -4,6 +4,7 @@ mod contract;
 mod engine;
 mod faults;
 mod flows;
+mod gateway;
 mod harness;
 mod ingest;
 mod labs;

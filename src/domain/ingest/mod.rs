@@ -46,6 +46,8 @@ pub struct NewFile<'a> {
     /// Whose scan it was.
     pub run: RunId,
     pub scanned: &'a Scanned,
+    /// Whether others are to load its chunks: they are told.
+    pub publish: bool,
 }
 
 /// What it takes to load a chunk.
@@ -136,8 +138,8 @@ pub trait IngestStore: Send + Sync {
     /// Of these objects those that no scan has registered yet.
     async fn unknown(&self, dataset: &str, objects: Vec<Object>) -> Result<Vec<Object>>;
 
-    /// Stores what was found and publishes its chunks; `false`: somebody else did.
-    async fn register(&self, file: NewFile<'_>) -> Result<bool>;
+    /// Stores what was found and publishes its chunks; answers the file's number. None: somebody else did.
+    async fn register(&self, file: NewFile<'_>) -> Result<Option<i64>>;
 
     /// A chunk and who loads it from now on; none: there is no such chunk.
     async fn begin(&self, chunk: ChunkRef, run: RunId) -> Result<Option<ChunkJob>>;

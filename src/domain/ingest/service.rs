@@ -57,8 +57,8 @@ impl Ingest {
             heard(at, unknown.len());
             match scan(dataset, bad_rows, &*self.objects, object, self.chunk_bytes).await {
                 Ok(scanned) => {
-                    let file = NewFile { dataset: name, object, run, scanned: &scanned };
-                    found.new += u64::from(self.store.register(file).await?);
+                    let file = NewFile { dataset: name, object, run, scanned: &scanned, publish: true };
+                    found.new += u64::from(self.store.register(file).await?.is_some());
                 }
                 Err(error) if error.code == "objects.changed" || error.code == "objects.gone" => {
                     found.unsteady += 1;
@@ -67,6 +67,21 @@ impl Ingest {
             }
         }
         Ok(found)
+    }
+
+    /// Finds and loads what is new, here and now, without a run and without the queue: for a few small files.
+    pub async fn load_here(&self, name: &str) -> Result<()> {
+        let (dataset, run) = (self.dataset(name)?, RunId::new());
+        let objects = self.objects.list(&dataset.folder).await?;
+        for object in &self.store.unknown(name, objects).await? {
+            let scanned = scan(dataset, dataset.bad_rows, &*self.objects, object, self.chunk_bytes).await?;
+            let file = NewFile { dataset: name, object, run, scanned: &scanned, publish: false };
+            let Some(file) = self.store.register(file).await? else { continue };
+            for chunk in &scanned.chunks {
+                self.load(run, ChunkRef { file, number: chunk.number }).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Loads one chunk, once however often it is asked for; none: there was nothing to do.

@@ -166,7 +166,7 @@ impl IngestStore for Refusing {
         refused()
     }
 
-    async fn register(&self, _file: NewFile<'_>) -> Result<bool> {
+    async fn register(&self, _file: NewFile<'_>) -> Result<Option<i64>> {
         refused()
     }
 

@@ -30,13 +30,9 @@ impl Objects for StoredObjects {
     async fn list(&self, folder: &str) -> Result<Vec<Object>> {
         let folder = self.whole(folder)?;
         let listed = self.store.list(Some(&folder)).try_collect::<Vec<_>>();
-        let listed = in_time(CALL_TIMEOUT, listed).await;
-        let mut objects = match listed {
-            // A folder that nobody made has no files.
-            Err(error) if error.code == "objects.gone" => vec![],
-            listed => listed?.into_iter().filter_map(|meta| self.object(meta)).collect(),
-        };
-        objects.sort_by(|one: &Object, other| one.path.cmp(&other.path));
+        let listed = in_time(CALL_TIMEOUT, listed).await?;
+        let mut objects: Vec<Object> = listed.into_iter().filter_map(|meta| self.object(meta)).collect();
+        objects.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(objects)
     }
 
@@ -57,10 +53,7 @@ impl Objects for StoredObjects {
     async fn ping(&self) -> Result<()> {
         let one = self.store.list(Some(&self.prefix));
         let first = async { std::pin::pin!(one).try_next().await };
-        match in_time(PING_TIMEOUT, first).await {
-            Err(error) if error.code == "objects.gone" => Ok(()),
-            answer => answer.map(drop),
-        }
+        in_time(PING_TIMEOUT, first).await.map(drop)
     }
 }
 
@@ -98,18 +91,32 @@ async fn in_time<T>(limit: Duration, call: impl Future<Output = object_store::Re
 fn translated(error: object_store::Error) -> Error {
     use object_store::Error as Cause;
     match error {
-        Cause::NotFound { .. } => {
-            let sentence = "The file, or the bucket it is in, is not there.";
-            Error::not_found("objects.gone", sentence).because(error)
-        }
+        // The crate (0.13) gives names only to what single files answer, and tells the status of a list in words.
+        Cause::Generic { ref source, .. } if has_status(&**source, &["404"]) => gone(error),
+        Cause::Generic { ref source, .. } if has_status(&**source, &["400", "401", "403"]) => denied(error),
+        Cause::NotFound { .. } => gone(error),
         Cause::Precondition { .. } => changed(),
-        Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => {
-            let sentence =
-                "The store of files does not let this service in: its key, or what the key may do.";
-            Error::new(Kind::Forbidden, "objects.denied", sentence).because(error)
-        }
+        Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => denied(error),
         other => away(other),
     }
+}
+
+/// Whether the error or one that it came from tells one of these.
+fn has_status(error: &(dyn std::error::Error + 'static), statuses: &[&str]) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let text = error.to_string();
+        statuses.iter().any(|status| text.contains(&format!("status code: {status}")))
+    })
+}
+
+fn gone(cause: object_store::Error) -> Error {
+    let sentence = "The file, or the bucket it is in, is not there.";
+    Error::not_found("objects.gone", sentence).because(cause)
+}
+
+fn denied(cause: object_store::Error) -> Error {
+    let sentence = "The store of files does not let this service in: its key, or what the key may do.";
+    Error::new(Kind::Forbidden, "objects.denied", sentence).because(cause)
 }
 
 fn away(cause: impl std::fmt::Display) -> Error {

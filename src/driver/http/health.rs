@@ -22,7 +22,10 @@ use super::{Answer, Handled, Operation, Resource, Services};
 /// A part that takes longer to say how it is, is not well.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Anyone may ask; the parts are asked once in this time.
-const FRESH: Duration = Duration::from_secs(1);
+const FRESH: Duration = Duration::from_secs(2);
+/// What the two services of the API stand on: those who sign in need the one, those who ask the others.
+const AUTH: &[&str] = &["database"];
+const API: &[&str] = &["database", "cache"];
 
 /// Whether requests are welcome. The application moves it on: starting, ready, draining.
 #[derive(Default)]
@@ -50,7 +53,14 @@ impl Readiness {
 /// Asks all parts at once and remembers the answer for a moment.
 pub struct Checkup {
     probes: Vec<Arc<dyn Probe>>,
-    last: Mutex<Option<(Instant, Report)>>,
+    last: Mutex<Last>,
+}
+
+#[derive(Default)]
+struct Last {
+    report: Option<(Instant, Report)>,
+    /// When each part was last found healthy.
+    successes: BTreeMap<&'static str, Instant>,
 }
 
 #[derive(Clone, Serialize, JsonSchema)]
@@ -67,37 +77,65 @@ struct Component {
     status: Health,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// How long it took to say so.
+    latency_ms: f64,
+    /// Since it was last healthy, as of this look; null when it never was since the start.
+    last_success_s: Option<f64>,
 }
 
 impl Checkup {
     pub fn new(probes: Vec<Arc<dyn Probe>>) -> Self {
-        Self { probes, last: Mutex::new(None) }
+        Self { probes, last: Mutex::default() }
     }
 
     /// Those who ask together share one look at the parts.
     async fn report(&self) -> Report {
         let mut last = self.last.lock().await;
-        if let Some((at, report)) = last.as_ref()
+        if let Some((at, report)) = last.report.as_ref()
             && at.elapsed() < FRESH
         {
             return report.clone();
         }
         let mut components: BTreeMap<_, _> =
             join_all(self.probes.iter().map(ask)).await.into_iter().collect();
-        // Whoever reads this was answered by it.
-        components.insert("api", Component { status: Health::Healthy, detail: None });
+        for (service, needs) in [("auth", AUTH), ("api", API)] {
+            let service = (service, standing_on(&components, needs));
+            components.extend([service]);
+        }
+        let now = Instant::now();
+        for (name, part) in &mut components {
+            if part.status == Health::Healthy {
+                last.successes.insert(name, now);
+            }
+            let since = |at: &Instant| now.duration_since(*at).as_secs_f64();
+            part.last_success_s = last.successes.get(name).map(since);
+        }
         let status = components.values().map(|part| part.status).max().unwrap_or(Health::Healthy);
         let report = Report { status, components: Some(components) };
-        *last = Some((Instant::now(), report.clone()));
+        last.report = Some((now, report.clone()));
         report
     }
 }
 
+/// As well as the worst of what it needs.
+fn standing_on(components: &BTreeMap<&'static str, Component>, needs: &[&'static str]) -> Component {
+    let parts = || needs.iter().filter_map(|name| Some((name, components.get(name)?)));
+    let status = parts().map(|(_, part)| part.status).max().unwrap_or(Health::Healthy);
+    let ill = parts().find(|(_, part)| part.status != Health::Healthy);
+    let latency_ms = parts().map(|(_, part)| part.latency_ms).fold(0.0, f64::max);
+    let detail = ill.map(|(name, _)| format!("the {name} is not well"));
+    Component { status, detail, latency_ms, last_success_s: None }
+}
+
 async fn ask(probe: &Arc<dyn Probe>) -> (&'static str, Component) {
+    let asked = Instant::now();
     let condition = timeout(PROBE_TIMEOUT, probe.check())
         .await
         .unwrap_or_else(|_| Condition::unhealthy("it did not answer within two seconds"));
-    (probe.component(), Component { status: condition.health, detail: condition.detail })
+    // To the microsecond.
+    let latency_ms = (asked.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+    let Condition { health: status, detail } = condition;
+    (probe.component(), Component { status, detail, latency_ms, last_success_s: None })
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -165,6 +165,13 @@ impl TestApp {
         std::fs::read_to_string(self.state_dir().join("log")).unwrap()
     }
 
+    /// The most memory that the service has had resident, in KiB.
+    pub fn memory_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub fn state_dir(&self) -> PathBuf {
         self.state.path().to_owned()
     }

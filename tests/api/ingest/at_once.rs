@@ -59,6 +59,7 @@ async fn a_newer_version_ends_the_chunks_of_the_older() {
 }
 
 #[tokio::test]
+#[ignore = "long: what a dead process had in hand comes again after a minute"]
 async fn killed_between_the_commit_and_the_acknowledgement_it_loads_each_row_once() {
     let mut bench = Bench::start().await;
     bench.put("2017.csv", excerpt(2017));

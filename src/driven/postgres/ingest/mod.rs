@@ -109,7 +109,7 @@ impl IngestStore for PgIngest {
         Ok(kept.map(|(object, _)| object).collect())
     }
 
-    async fn register(&self, file: NewFile<'_>) -> Result<bool> {
+    async fn register(&self, file: NewFile<'_>) -> Result<Option<i64>> {
         register::register(&self.pool, file).await
     }
 

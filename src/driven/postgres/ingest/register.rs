@@ -41,8 +41,8 @@ const KEEP_SKIPPED: &str = "
         as skipped (line, column_name, code, detail, content)
     on conflict (file_id, line) do nothing";
 
-pub(super) async fn register(pool: &PgPool, file: NewFile<'_>) -> Result<bool> {
-    let NewFile { dataset, object, run, scanned } = file;
+pub(super) async fn register(pool: &PgPool, file: NewFile<'_>) -> Result<Option<i64>> {
+    let NewFile { dataset, object, run, scanned, publish } = file;
     let mut client = pool.client().await?;
     let transaction = client.transaction().await.map_err(error::from)?;
     let status = if scanned.rejected { "rejected" } else { "taken" };
@@ -55,18 +55,20 @@ pub(super) async fn register(pool: &PgPool, file: NewFile<'_>) -> Result<bool> {
         &[&dataset, path, etag, &size, &run.0, &status, headers, &rows, &unfit, &faults],
     )
     .await?;
-    let Some(row) = row else { return Ok(false) };
+    let Some(row) = row else { return Ok(None) };
     let id: i64 = column(&row, "id")?;
     if !scanned.rejected {
         execute(&transaction, SUPERSEDE, &[&dataset, path, &id]).await?;
         keep_skipped(&transaction, id, &scanned.endless).await?;
         for chunks in scanned.chunks.chunks(BATCH) {
             add(&transaction, id, chunks).await?;
-            store(&transaction, &messages(dataset, path, id, chunks)?).await?;
+            if publish {
+                store(&transaction, &messages(dataset, path, id, chunks)?).await?;
+            }
         }
     }
     transaction.commit().await.map_err(error::from)?;
-    Ok(true)
+    Ok(Some(id))
 }
 
 async fn add(transaction: &Transaction<'_>, file: i64, chunks: &[Chunk]) -> Result<()> {
