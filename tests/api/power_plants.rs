@@ -105,7 +105,7 @@ async fn the_largest_come_first_by_state_year_and_page() {
 #[tokio::test]
 async fn an_answer_is_kept_until_an_ingest_commits_on_every_replica() {
     let bench = Bench::start().await;
-    let other = bench.beside().await;
+    let other = bench.replica().await;
     bench.put("a.csv", format!("{HEADER}\n2018,1,One,CA,Solar,1,10\n"));
     bench.ingest().await;
     for app in [&bench.app, &other] {

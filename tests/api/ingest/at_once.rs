@@ -11,8 +11,7 @@ use crate::harness::TestApp;
 #[tokio::test]
 async fn two_scanners_at_once_ingest_a_file_once() {
     let bench = Bench::start().await;
-    let folder = format!("file://{}", bench.path("").parent().unwrap().parent().unwrap().display());
-    let other = bench.app.beside(&[("FLOW_OBJECTS_URL", &folder)]).await;
+    let other = bench.replica().await;
     for part in 0..12 {
         let rows: Vec<String> = (0..50).map(|at| row(part * 50 + at + 1)).collect();
         bench.put(&format!("{part}.csv"), format!("{HEADER}\n{}\n", rows.join("\n")));

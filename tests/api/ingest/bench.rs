@@ -9,10 +9,6 @@ use crate::harness::{Answer, TestApp};
 
 pub const HEADER: &str = "year,plant_id,plant_name,state,primary_fuel,capacity_mw,net_generation_mwh";
 
-fn url(folder: &TempDir) -> String {
-    format!("file://{}", folder.path().display())
-}
-
 pub struct Bench {
     pub app: TestApp,
     pub token: String,
@@ -27,16 +23,17 @@ impl Bench {
     pub async fn start_with(more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("power-plants")).unwrap();
-        let url = url(&folder);
+        let url = format!("file://{}", folder.path().display());
         let settings = [&[("FLOW_OBJECTS_URL", url.as_str())], more].concat();
         let app = TestApp::start_with(&settings).await;
         let token = app.login().await;
         Self { app, token, folder }
     }
 
-    /// Another service over the same database and folder.
-    pub async fn beside(&self) -> TestApp {
-        self.app.beside(&[("FLOW_OBJECTS_URL", &url(&self.folder))]).await
+    /// Another service over the same database and the same files.
+    pub async fn replica(&self) -> TestApp {
+        let url = format!("file://{}", self.folder.path().display());
+        self.app.beside(&[("FLOW_OBJECTS_URL", &url)]).await
     }
 
     /// Where a file of this name is looked for.
