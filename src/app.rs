@@ -2,6 +2,7 @@
 
 pub mod check;
 mod database;
+pub mod dead_letters;
 mod demo;
 mod flows_dir;
 mod identity;
@@ -20,6 +21,7 @@ mod stores;
 mod terraform;
 mod upkeep;
 pub mod users;
+mod working;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,7 +30,7 @@ use std::time::Duration;
 
 use flow_domain::WorkerId;
 use flow_domain::flows::engine::Setup;
-use flow_domain::flows::store::{FlowStore, Worker};
+use flow_domain::flows::store::Worker;
 use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::labs::Labs;
 use flow_domain::ports::Ports;
@@ -41,7 +43,7 @@ use crate::driven::grader::{Accounts, ChildGraders};
 use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::labs::LabFolders;
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
-use crate::driven::postgres::{PgDatasets, PgFlowStore, PgGradeEvidence, PgLabSessions, PgUsers};
+use crate::driven::postgres::{PgDatasets, PgGradeEvidence, PgLabSessions, PgUsers};
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
 use crate::driven::secrets_file::SecretsFile;
 pub use crate::driven::start_error::StartError;
@@ -54,32 +56,15 @@ pub use flows_dir::read_catalogue;
 use late_tokens::LateTokens;
 use openid::OpenId;
 use redis::Redis;
-use running::{Service, StopSignals};
+use running::Service;
 use stores::Stores;
 use terraform::terraform;
+pub use working::work;
+use working::{flow_store, in_runtime};
 
 /// Serves until SIGINT or SIGTERM. The error is one sentence.
 pub fn serve(config: Config) -> Result<(), StartError> {
-    keep_memory_private();
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let workers = match config.server.workers {
-        0 => cores.max(2),
-        workers => workers.into(),
-    };
-    let failed = |error| StartError::new("The runtime cannot be started.").because(error);
-    let runtime = server::runtime(workers).map_err(failed)?;
-    let ended = runtime.block_on(async {
-        // Before anything is started, so that a Ctrl-C at any moment stops what was.
-        let stop = StopSignals::listen()?;
-        let settings = config.clone();
-        let stores = tokio::task::spawn_blocking(move || Stores::open(&settings)).await;
-        let stores = stores.map_err(|error| StartError::new("The start was cut short.").because(error))??;
-        let (service, rocket) = assemble(config, stores, workers).map_err(StartError::new)?;
-        service.run(rocket, stop).await
-    });
-    // Threads that hash passwords or wait for a child must not keep a stopped service alive.
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    ended
+    in_runtime(config, async |service, rocket, stop| service.run(rocket, stop).await)
 }
 
 /// Programs that run as this service's own user can read neither its memory nor its environment, where secrets are.
@@ -135,10 +120,9 @@ fn assemble(
     let (labs, sessions, evidence) = (ports.labs.clone(), ports.sessions.clone(), ports.evidence.clone());
     let ingest = ports.ingest.clone();
 
-    let flow_store =
-        Arc::new(PgFlowStore::new(stores.pool.clone(), stores.lease_pool.clone(), &stores.session));
+    let (flow_store, store) = flow_store(&config, &stores)?;
     let engine = Engine::new(Setup {
-        store: flow_store.clone(),
+        store: store.clone(),
         registry: registry.clone(),
         ports: Arc::new(ports),
         secrets: Arc::new(SecretsFile(secrets_file(&config)?)),
@@ -153,7 +137,6 @@ fn assemble(
         slots: config.worker.slots.get(),
         leaves_children: !in_container(),
     });
-    let store: Arc<dyn FlowStore> = flow_store.clone();
     let flows = Arc::new(Flows::new(engine.clone(), store, Arc::new(catalogue), registry));
     let labs = Arc::new(Labs::new(flows.clone(), labs, sessions, evidence));
 

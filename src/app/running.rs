@@ -14,6 +14,7 @@ use flow_domain::users::{Identity, Offered, Passwords, follow};
 use rocket::fairing::AdHoc;
 use rocket::{Build, Rocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::demo;
@@ -43,7 +44,7 @@ pub(super) struct StopSignals {
 }
 
 #[derive(PartialEq, Eq)]
-enum Stop {
+pub(super) enum Stop {
     /// Ctrl-C: somebody waits for it.
     Interrupt,
     /// An orchestrator's, who may wait until a load balancer has heard.
@@ -58,7 +59,7 @@ impl StopSignals {
         Ok(Self { interrupt, terminate })
     }
 
-    async fn recv(&mut self) -> Stop {
+    pub(super) async fn recv(&mut self) -> Stop {
         tokio::select! {
             _ = self.interrupt.recv() => Stop::Interrupt,
             _ = self.terminate.recv() => Stop::Terminate,
@@ -119,14 +120,8 @@ impl Service {
                     }
                 }
             }
-            log::info!("stopping");
             self.readiness.set_draining();
-            // From here on callers who wait are answered with their run's address, and running steps are told.
-            self.engine.stop();
-            self.consumers.cancel();
-            if work.await.is_err() {
-                log::error!("the engine ended by a panic");
-            }
+            self.end(work).await;
         }
         shutdown.notify();
         let ended = match over {
@@ -139,6 +134,16 @@ impl Service {
         outcome(ended)
     }
 
+    /// From here on callers who wait are answered with their run's address, and running steps are told.
+    pub(super) async fn end(&self, work: JoinHandle<()>) {
+        log::info!("stopping");
+        self.engine.stop();
+        self.consumers.cancel();
+        if work.await.is_err() {
+            log::error!("the engine ended by a panic");
+        }
+    }
+
     /// A load balancer sees that the service is about to stop, before it stops.
     async fn drain(&self) {
         self.readiness.set_draining();
@@ -147,7 +152,7 @@ impl Service {
     }
 
     /// Everything that needs the database.
-    async fn start(&self) -> Result<tokio::task::JoinHandle<()>, String> {
+    async fn start(&self) -> Result<JoinHandle<()>, String> {
         if let Some(embedded) = &self.stores.database.embedded {
             tokio::spawn(keep_up(embedded.keeper()));
         }
@@ -163,9 +168,17 @@ impl Service {
         }
         tokio::spawn(self.rooms.clone().work());
         tokio::spawn(self.plants.clone().follow());
+        tokio::spawn(follow(self.identity.revocations.clone()));
+        let work = self.set_to_work().await?;
+        self.readiness.set_ready();
+        self.greet();
+        Ok(work)
+    }
+
+    /// The engine, the consumers of events, schedules and upkeep; returns when it holds its lease.
+    pub(super) async fn set_to_work(&self) -> Result<JoinHandle<()>, String> {
         let schedules = Arc::new(PgSchedules::new(self.stores.pool.clone()));
         tokio::spawn(schedule::run(Clockwork::new(self.flows.clone(), schedules)));
-        tokio::spawn(follow(self.identity.revocations.clone()));
         let upkeep = Upkeep {
             flow_store: self.flow_store.clone(),
             programs: self.programs.clone(),
@@ -181,8 +194,6 @@ impl Service {
             tokio::join!(engine.work(), events::run(lines, handlers, stop));
         });
         self.engine.lease().held().await;
-        self.readiness.set_ready();
-        self.greet();
         Ok(work)
     }
 
@@ -194,7 +205,7 @@ impl Service {
         Ok(())
     }
 
-    async fn migrate(&self) -> Result<(), String> {
+    pub(super) async fn migrate(&self) -> Result<(), String> {
         let mut attempt = 0_u32;
         loop {
             match migrate::migrate(&self.stores.database.config).await {

@@ -17,3 +17,4 @@ mod queue;
 mod rooms;
 mod security;
 mod terraform;
+mod workers;

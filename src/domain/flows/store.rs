@@ -133,6 +133,8 @@ pub struct Standing {
 pub enum Signal {
     /// There may be a run to claim.
     Claimable,
+    /// This run waits to be claimed, and this process was chosen to do it.
+    Offered(RunId),
     /// This run was asked to cancel.
     Cancel(RunId, Cancel),
     /// What was told for a while was not heard: all there may be is to be looked for.
@@ -160,6 +162,8 @@ pub trait FlowStore: Send + Sync {
     /// renewed for longer than that. Each claim raises the run's epoch. A run that is pinned to another machine is
     /// among them only when its cancel was forced and, by `abandoned`, no process of that machine is left.
     async fn claim(&self, worker: &Worker, limit: usize, abandoned: Option<Duration>) -> Result<Vec<Run>>;
+    /// Claims one run, if it is among those that a claim without `abandoned` may take.
+    async fn claim_one(&self, worker: &Worker, run: RunId) -> Result<Option<Run>>;
     /// When the next unowned run comes due, as a duration from now.
     async fn next_due(&self) -> Result<Option<Duration>>;
     /// The next signal; never errors, reconnects by itself.

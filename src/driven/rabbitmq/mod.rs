@@ -4,6 +4,8 @@
 //! has confirmed it. RabbitMQ knows no ids, so a consumer may get an event twice: it is its inbox that knows.
 
 mod dead;
+mod hinting;
+mod hints;
 mod line;
 mod link;
 mod message;
@@ -19,6 +21,9 @@ use flow_domain::{EventId, Result};
 use lapin::types::{FieldTable, ShortString};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+
+pub use hinting::HintingFlowStore;
+pub use hints::Hints;
 
 use line::{Line, again, done};
 use link::Broker;

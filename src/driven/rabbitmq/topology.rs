@@ -2,7 +2,7 @@
 //!
 //! Events go to one direct exchange by their topic and from there to a quorum queue for each consumer. What a consumer
 //! gave back waits in a queue whose messages expire into the consumer's own. Dead letters of all consumers are in one
-//! queue.
+//! queue. Hints of runs go straight to the queue of their label.
 
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ const CONSUMER: &str = "flow.to.";
 
 /// AMQP's reply to a declaration that differs from what is there.
 const PRECONDITION_FAILED: u16 = 406;
+/// Hints are forgotten after this: by then a poll has found the run.
+const HINT_TTL_MS: i64 = 60_000;
+const MOST_HINTS: i64 = 100_000;
 /// More than any number of looks at a dead letter: none is ever dropped for having been looked at.
 const ENDLESS: i64 = 1_000_000_000;
 
@@ -35,6 +38,11 @@ pub(super) fn queue_of(consumer: &str) -> Result<ShortString> {
 
 pub(super) fn consumer_of(queue: &str) -> Option<&str> {
     queue.strip_prefix(CONSUMER)
+}
+
+/// Where hints of runs go that need this label, or none.
+pub(super) fn runs_queue(label: Option<&str>) -> Result<ShortString> {
+    name(label.map_or("flow.runs".to_owned(), |label| format!("flow.runs.{label}")))
 }
 
 /// What is there whoever consumes.
@@ -77,6 +85,14 @@ pub(super) async fn waiting_queue(channel: &Channel, consumer: &str, time: Durat
     let home = queue_of(consumer)?;
     let [to, key, strategy, full] = dead_lettered_to(home.as_str());
     quorum_queue(channel, queue.clone(), [time, limit, to, key, strategy, full]).await.map_err(away)?;
+    Ok(queue)
+}
+
+pub(super) async fn hints(channel: &Channel, label: Option<&str>) -> Result<ShortString> {
+    let queue = runs_queue(label)?;
+    let time = ("x-message-ttl", AMQPValue::LongLongInt(HINT_TTL_MS));
+    let most = ("x-max-length", AMQPValue::LongLongInt(MOST_HINTS));
+    quorum_queue(channel, queue.clone(), [time, most]).await.map_err(away)?;
     Ok(queue)
 }
 

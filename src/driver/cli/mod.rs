@@ -6,6 +6,7 @@ mod check;
 mod health;
 mod key;
 mod lab;
+mod queue;
 mod remote;
 mod user;
 mod watch;
@@ -53,6 +54,8 @@ Exit status: 0 done, 1 failed, 2 wrong arguments or settings.";
 pub enum Command {
     /// Serve the HTTP interface and run flows, until Ctrl-C or SIGTERM
     Serve,
+    /// Run flows without serving: a process beside `serve`, on this machine or another, with the same database
+    Work,
     /// Bring the database to this version's schema, then end; `serve` does so by itself
     Migrate,
     /// Show the settings in force, secrets masked, and test each part; nothing is changed
@@ -74,6 +77,9 @@ pub enum Command {
     /// Change the key that signs tokens, beside a running service or without one
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Look after the events that could not be dealt with
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
     /// Run one program in a session of its own and keep a record of it; the service starts itself this way
     #[command(hide = true)]
     Child { dir: PathBuf },
@@ -109,7 +115,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
     logging::start(&config.log);
     let done = match arguments.command {
         Command::Serve => app::serve(config),
+        Command::Work => app::work(config),
         Command::Migrate => app::migrate(config),
+        Command::Queue(command) => queue::run(&config, command),
         Command::User(command) => user::run(&config, command),
         Command::Key(command) => key::run(&config, command),
         Command::Check => return check::run(&config),

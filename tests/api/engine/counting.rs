@@ -55,6 +55,9 @@ impl FlowStore for CountingStore {
         self.inner.claim(worker, limit, abandoned).await
     }
 
+    async fn claim_one(&self, worker: &Worker, run: RunId) -> Result<Option<Run>> {
+        self.inner.claim_one(worker, run).await
+    }
     async fn next_due(&self) -> Result<Option<Duration>> {
         self.inner.next_due().await
     }

@@ -1,5 +1,7 @@
-//! A private RabbitMQ: one for this test process, with a vhost for each test.
+//! A private RabbitMQ: one for this test process, with a vhost for each test, or one of its own for a test that kills it.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -42,6 +44,11 @@ pub async fn broker() -> &'static Broker {
 }
 
 impl Broker {
+    /// One that no other test uses.
+    pub async fn private() -> Self {
+        tokio::task::spawn_blocking(Self::launch).await.unwrap()
+    }
+
     /// `amqp://…` of a vhost with nothing in it.
     pub async fn vhost(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -49,6 +56,23 @@ impl Broker {
         let made = self.ask(reqwest::Method::PUT, &format!("vhosts/{name}")).await;
         assert!(made.as_ref().is_ok_and(|answer| answer.status().is_success()), "{made:?}");
         format!("amqp://guest:guest@127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// Killed as by a power cut; what it had on disk stays.
+    pub fn kill(&mut self) {
+        self.tell("kill");
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            assert!(Instant::now() < deadline, "RabbitMQ does not die");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub async fn start_again(&mut self) {
+        self.tell("start");
+        while !self.answers().await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     fn launch() -> Self {
@@ -69,6 +93,10 @@ impl Broker {
             std::thread::sleep(Duration::from_millis(100));
         }
         broker
+    }
+
+    fn tell(&mut self, what: &str) {
+        writeln!(self.guard.stdin.as_ref().unwrap(), "{what}").unwrap();
     }
 
     async fn answers(&self) -> bool {

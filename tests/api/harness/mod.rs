@@ -8,7 +8,7 @@ mod redis;
 mod terminal;
 
 pub use app::{Answer, DEMO_PASSWORD, TestApp, free_port};
-pub use broker::broker;
+pub use broker::{Broker, broker};
 pub use cluster::{server_programs, server_user};
 pub use database::TestDb;
 pub use redis::TestRedis;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::TestDb;
 
-fn created(subject: &str) -> UserCreated {
+pub fn created(subject: &str) -> UserCreated {
     let subject = Subject { issuer: "https://id.example.org".into(), subject: subject.into() };
     let profile = Profile {
         subject: subject.clone(),
@@ -28,12 +28,12 @@ fn created(subject: &str) -> UserCreated {
     UserCreated { user: profile.user(), identity: Some(subject) }
 }
 
-fn consumer(db: &TestDb, cache: Arc<dyn Cache>) -> StoreUser {
+pub fn consumer(db: &TestDb, cache: Arc<dyn Cache>) -> StoreUser {
     let identities = Arc::new(PgIdentities::new(db.pool.clone(), Arc::new(Keyring::default())));
     StoreUser { identities, users: Arc::new(PgUsers::new(db.pool.clone())), cache }
 }
 
-async fn count(db: &TestDb, sql: &str) -> i64 {
+pub async fn count(db: &TestDb, sql: &str) -> i64 {
     db.pool.client().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
 }
 

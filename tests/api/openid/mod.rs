@@ -2,7 +2,7 @@
 //! an issuer of our own for what a good one never does.
 
 mod browser;
-mod created;
+pub mod created;
 mod forged;
 mod provider;
 mod refusals;

@@ -1,5 +1,7 @@
 //! Events through the whole service, over PostgreSQL and over RabbitMQ.
 
+mod boundaries;
+mod faults;
 mod starting;
 
 use std::time::Duration;

@@ -7,6 +7,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Engine;
 use super::lease::{LOST_AFTER, RENEW_EVERY};
+use crate::RunId;
 use crate::flows::store::Signal;
 
 /// Claims at most this many runs at a time, so that several processes share a burst.
@@ -76,9 +77,22 @@ impl Engine {
                 Signal::Cancel(run, how) => {
                     self.live.cancel(run, how);
                 }
+                Signal::Offered(run) => self.clone().accept(run).await,
                 Signal::Claimable => self.live.claimable.notify_one(),
                 Signal::Missed => self.catch_up().await,
             }
+        }
+    }
+
+    /// Takes a run that was offered, unless another has or this process cannot: then a look finds it.
+    async fn accept(self: Arc<Self>, run: RunId) {
+        if !self.works || self.is_stopping() || !self.lease.is_held() {
+            return;
+        }
+        match self.store.claim_one(&self.worker, run).await {
+            Ok(Some(run)) => drop(self.take(run)),
+            Ok(None) => {}
+            Err(error) => log::warn!("run={run} was offered and could not be claimed: {error}"),
         }
     }
 

@@ -72,6 +72,10 @@ impl FlowStore for MemoryFlowStore {
         Ok(self.state().claim(worker, limit, abandoned))
     }
 
+    async fn claim_one(&self, worker: &Worker, run: RunId) -> Result<Option<Run>> {
+        Ok(self.state().claim_one(worker, run))
+    }
+
     async fn next_due(&self) -> Result<Option<Duration>> {
         Ok(self.state().next_due())
     }

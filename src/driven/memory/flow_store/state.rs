@@ -134,6 +134,20 @@ impl State {
     }
 
     pub(super) fn claim(&mut self, worker: &Worker, limit: usize, abandoned: Option<Duration>) -> Vec<Run> {
+        self.claim_among(worker, limit, abandoned, None)
+    }
+
+    pub(super) fn claim_one(&mut self, worker: &Worker, run: RunId) -> Option<Run> {
+        self.claim_among(worker, 1, None, Some(run)).pop()
+    }
+
+    fn claim_among(
+        &mut self,
+        worker: &Worker,
+        limit: usize,
+        abandoned: Option<Duration>,
+        only: Option<RunId>,
+    ) -> Vec<Run> {
         let now = Timestamp::now();
         let lost = |owner: &WorkerId| match (abandoned, self.workers.get(owner)) {
             (Some(after), Some(known)) => !known.is_alive(after),
@@ -152,7 +166,7 @@ impl State {
         let found: Vec<(RunId, i32)> = self
             .runs
             .values()
-            .filter(|stored| able(&stored.run))
+            .filter(|stored| only.is_none_or(|only| stored.run.id == only) && able(&stored.run))
             .filter_map(|stored| match stored.run.head.owner {
                 None => stored.claimable_at.filter(|at| *at <= now).map(|_| (stored.run.id, 0)),
                 Some(owner) => lost(&owner).then_some((stored.run.id, 1)),

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use deadpool_postgres::Client;
 use flow_domain::flows::run::Run;
 use flow_domain::flows::step::Step;
 use flow_domain::flows::store::Worker;
-use flow_domain::{Result, WorkerId};
+use flow_domain::{Result, RunId, WorkerId};
+use tokio_postgres::Row;
 
 use super::rows::{self, run_columns};
 use super::{PgFlowStore, reads};
@@ -82,6 +84,33 @@ pub(super) async fn claim(
         ],
     )
     .await?;
+    with_steps(store, client, &claimed).await
+}
+
+/// As a claim of many, for the run that a hint named.
+pub(super) async fn claim_one(store: &PgFlowStore, worker: &Worker, run: RunId) -> Result<Option<Run>> {
+    let client = store.pool.client().await?;
+    let claimed = query(
+        &client,
+        concat!(
+            "update flow_run r
+            set owner = $1::uuid, epoch = r.epoch + 1, version = r.version + 1, claimable_at = null,
+                event_seq = r.event_seq + case when r.status = 'queued' then 1 else 0 end,
+                started_at = coalesce(r.started_at, now()),
+                status = case when r.status in ('queued', 'waiting') then 'running' else r.status end
+            from flow_version v
+            where r.id = $5::uuid and v.hash = r.flow_version and r.claimable_at <= now() and v.tasks <@ $2::text[]
+              and (v.runs_on is null or v.runs_on = any($3::text[])) and (r.host is null or r.host = $4::text)
+            returning ",
+            run_columns!()
+        ),
+        &[&worker.id.0, &worker.tasks, &worker.labels, &worker.host_id, &run.0],
+    )
+    .await?;
+    with_steps(store, client, &claimed).await.map(|mut runs| runs.pop())
+}
+
+async fn with_steps(store: &PgFlowStore, client: Client, claimed: &[Row]) -> Result<Vec<Run>> {
     if claimed.is_empty() {
         return Ok(Vec::new());
     }
@@ -102,7 +131,7 @@ pub(super) async fn claim(
         steps.entry(column(row, "run_id")?).or_default().push(rows::step(row)?);
     }
     let mut runs = Vec::with_capacity(claimed.len());
-    for row in &claimed {
+    for row in claimed {
         let definition = reads::definition_of(store, row).await?;
         runs.push(rows::run(row, definition, steps.remove(&column(row, "id")?).unwrap_or_default())?);
     }

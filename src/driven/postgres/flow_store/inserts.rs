@@ -17,7 +17,7 @@ pub(super) async fn create(store: &PgFlowStore, new: NewRun) -> Result<Created> 
     }
     let mut client = store.pool.client().await?;
     let transaction = client.transaction().await.map_err(error::from)?;
-    let created = insert(&transaction, &new).await?;
+    let created = insert(&transaction, &new, store.announces).await?;
     transaction.commit().await.map_err(error::from)?;
     Ok(created)
 }
@@ -32,7 +32,7 @@ pub(super) async fn supersede(
     keep_definition(store, &new.run).await?;
     let mut client = store.pool.client().await?;
     let transaction = client.transaction().await.map_err(error::from)?;
-    let created = insert(&transaction, &new).await?;
+    let created = insert(&transaction, &new, store.announces).await?;
     if matches!(created, Created::Stored { .. }) {
         let marked = execute(
             &transaction,
@@ -73,7 +73,7 @@ async fn keep_definition(store: &PgFlowStore, run: &Run) -> Result<()> {
     Ok(())
 }
 
-async fn insert(transaction: &Transaction<'_>, new: &NewRun) -> Result<Created> {
+async fn insert(transaction: &Transaction<'_>, new: &NewRun, announce: bool) -> Result<Created> {
     let run = &new.run;
     if let Some(key) = &new.idempotency
         && let Some(replay) = reserve(transaction, key, run.id).await?
@@ -118,7 +118,7 @@ async fn insert(transaction: &Transaction<'_>, new: &NewRun) -> Result<Created> 
         ],
     )
     .await?;
-    if !claimed && holds {
+    if !claimed && holds && announce {
         execute(transaction, "select pg_notify('flow_signal', 'claimable')", &[]).await?;
     }
     Ok(Created::Stored { claimed })

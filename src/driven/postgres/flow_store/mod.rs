@@ -39,6 +39,8 @@ pub struct PgFlowStore {
     writer: Writer,
     signals: Signals,
     definitions: Mutex<HashMap<Arc<str>, Arc<Definition>>>,
+    /// Tells all processes of a new run that its creator did not claim.
+    announces: bool,
 }
 
 impl PgFlowStore {
@@ -50,7 +52,13 @@ impl PgFlowStore {
             writer: Writer::start(config.clone()),
             signals: Signals::start(config.clone()),
             definitions: Mutex::default(),
+            announces: true,
         }
+    }
+
+    /// New runs are handed out by another way: not all processes are told of each.
+    pub fn handed_out_elsewhere(self) -> Self {
+        Self { announces: false, ..self }
     }
 
     /// Makes the partitions of the weeks to come, and forgets what is needed no more: keys of requests after a day,
@@ -110,6 +118,10 @@ impl FlowStore for PgFlowStore {
 
     async fn claim(&self, worker: &Worker, limit: usize, abandoned: Option<Duration>) -> Result<Vec<Run>> {
         claims::claim(self, worker, limit, abandoned).await
+    }
+
+    async fn claim_one(&self, worker: &Worker, run: RunId) -> Result<Option<Run>> {
+        claims::claim_one(self, worker, run).await
     }
 
     async fn next_due(&self) -> Result<Option<Duration>> {
