@@ -59,9 +59,9 @@ pub(super) async fn ground(channel: &Channel) -> Result<()> {
 pub(super) async fn declare(connection: &Connection, subscription: &Subscription) -> Result<()> {
     let queue = queue_of(&subscription.consumer)?;
     let limit = ("x-delivery-limit", AMQPValue::LongLongInt(subscription.delivery_limit.into()));
-    let [to, key, strategy, full] = dead_lettered_to(DEAD);
+    let [to, key, ..] = dead_lettered_to(DEAD);
     let mut channel = connection.create_channel().await.map_err(away)?;
-    match quorum_queue(&channel, queue.clone(), [limit, to, key, strategy, full]).await {
+    match quorum_queue(&channel, queue.clone(), [limit, to, key]).await {
         Ok(()) => {}
         // The broker closes the channel with it.
         Err(error) if is_other(&error) => channel = connection.create_channel().await.map_err(away)?,

@@ -2,6 +2,7 @@
 
 mod boundaries;
 mod faults;
+mod letters;
 mod starting;
 
 use std::time::Duration;
