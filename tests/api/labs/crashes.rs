@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::bench::Bench;
 use super::people::Person;
+use crate::terraform::sharing::{INNER, MODULE, Version};
 
 /// Waits for the file `go`, and counts its starts.
 pub const WAITS: &str = r#"
@@ -65,5 +66,37 @@ async fn a_launch_that_is_cancelled_twice_hears_it_once() {
     let events = bench.events(id).await;
     assert!(events.contains("Interrupt received"), "Terraform was asked to stop: {events}");
     assert!(!events.contains("Two interrupts received"), "once: {events}");
-    assert_eq!(bench.directory("waits"), None, "what it made is taken down");
+    assert!(events.contains("All taken down"), "{events}");
+}
+
+#[tokio::test]
+async fn a_service_killed_in_the_middle_of_an_init_shares_nothing_half_made() {
+    let version = Version::new();
+    std::fs::write(version.path("hold-init"), "").unwrap();
+    let program = version.program();
+    let settings = [("FLOW_TERRAFORM_BIN", program.to_str().unwrap())];
+    let mut bench = Bench::with_card("shares", MODULE, "#!/bin/sh\nexit 2\n", "", &settings).await;
+    let inner = bench.path("labs/shares/inner");
+    std::fs::create_dir(&inner).unwrap();
+    std::fs::write(inner.join("main.tf"), INNER).unwrap();
+    // The lab's version is read at the start.
+    bench.app.kill_and_restart().await;
+
+    let id = bench.begin(json!("lab-launch"), json!({"lab": "shares"})).await;
+    bench.appears("shares", ".flow/init/pid.json").await;
+    bench.app.kill_and_restart().await;
+    let shared = || {
+        let entries = std::fs::read_dir(bench.app.state_dir().join("terraform")).unwrap().flatten();
+        entries.filter(|entry| entry.path().is_dir()).count()
+    };
+    assert_eq!(shared(), 0);
+    std::fs::remove_file(version.path("hold-init")).unwrap();
+    let run = bench.end(&id).await;
+    assert_eq!(run["status"], "succeeded", "{run}");
+    assert_eq!(shared(), 1);
+    let lab = json!({"lab": "shares"});
+    for flow in ["lab-finish", "lab-launch", "lab-finish"] {
+        assert_eq!(bench.run(flow, lab.clone()).await["status"], "succeeded", "{flow}");
+    }
+    assert_eq!(version.inits(), 1, "it outlived its service, and the next session needs no other");
 }

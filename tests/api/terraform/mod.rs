@@ -3,7 +3,7 @@
 mod applying;
 mod disk;
 mod following;
-mod sharing;
+pub mod sharing;
 mod state;
 
 use std::collections::BTreeMap;

@@ -14,11 +14,11 @@ use tempfile::TempDir;
 use super::{Bench, Copies, options, until};
 
 /// Terraform refuses this until `init` has seen the module.
-const MODULE: &str = r#"
+pub const MODULE: &str = r#"
 module "inner" { source = "./inner" }
 output "word" { value = module.inner.word }
 "#;
-const INNER: &str = r#"
+pub const INNER: &str = r#"
 resource "terraform_data" "x" { input = "inside" }
 output "word" { value = terraform_data.x.output }
 "#;
@@ -63,7 +63,7 @@ impl Version {
         self.patient(Patience::default())
     }
 
-    pub fn patient(&self, patience: Patience) -> Bench {
+    pub(super) fn patient(&self, patience: Patience) -> Bench {
         let options = options(std::env::var("PATH").unwrap());
         let options = TerraformOptions { binary: Some(self.program()), patience, ..options };
         let shared = self.path("shared");
