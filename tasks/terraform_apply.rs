@@ -61,7 +61,7 @@ impl TypedTask for TerraformApply {
     async fn run(&self, ctx: &Context, input: Input) -> Result<Output, Stop> {
         let lab = lab(ctx, &input.lab)?;
         let session = open(ctx, &lab.name, input.session).await?;
-        let dir = directory(ctx, &lab.name).await?;
+        let dir = directory(ctx, &session).await?;
         let job = job(&session, dir, Duration::from_secs(lab.limits.launch_timeout_s))?;
         let job = with_variables(job, input.variables)?;
         match ctx.ports.terraform.apply(&job, &Reporting(ctx), &ctx.cancel).await {

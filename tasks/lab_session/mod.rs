@@ -26,6 +26,8 @@ const DESTROY_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// In the service's own folder of a session's directory.
 const VARIABLES: &str = "variables.json";
+/// Whose directory it is. One without this, of a release that wrote none, is its live session's.
+const SESSION: &str = "session";
 
 /// The lab's own timeout ends Terraform long before this one does.
 pub fn terraform_policy() -> Policy {
@@ -66,13 +68,20 @@ pub async fn open(ctx: &Context, lab: &str, wanted: Option<SessionId>) -> Result
 }
 
 /// The session's directory, made if it is missing, with the lab's files as they were when the session began: later
-/// changes of the lab's folder are for later sessions.
-pub async fn directory(ctx: &Context, lab: &str) -> Result<PathBuf, Stop> {
-    let (dir, _) = ctx.ports.workspaces.create(ctx.caller.id, lab).await?;
+/// changes of the lab's folder are for later sessions, and what an earlier one left is not for this one.
+pub async fn directory(ctx: &Context, session: &Session) -> Result<PathBuf, Stop> {
+    let (lab, workspaces) = (&session.lab, &ctx.ports.workspaces);
+    let (mut dir, _) = workspaces.create(ctx.caller.id, lab).await?;
+    let earlier = fs::read_to_string(dir.join(".flow").join(SESSION)).ok();
+    if earlier.is_some_and(|earlier| earlier != session.id.to_string()) {
+        workspaces.remove(ctx.caller.id, lab).await?;
+        (dir, _) = workspaces.create(ctx.caller.id, lab).await?;
+    }
     let own = own_folder(&dir).fatal("session.directory_unusable")?;
+    fs::write(own.join(SESSION), session.id.to_string()).fatal("session.directory_unusable")?;
     let mark = own.join("lab-version");
     if let (false, Some(lab)) = (mark.exists(), ctx.ports.labs.lab(lab)) {
-        ctx.ports.workspaces.fill(ctx.caller.id, &lab.name, &lab.dir).await?;
+        workspaces.fill(ctx.caller.id, &lab.name, &lab.dir).await?;
         let variables = serde_json::to_vec(&lab.variables).fatal("session.directory_unusable")?;
         fs::write(own.join(VARIABLES), variables).fatal("session.directory_unusable")?;
         fs::write(&mark, &lab.version).fatal("session.directory_unusable")?;
@@ -125,7 +134,7 @@ pub async fn take_down(
 ) -> Result<Option<SessionId>, Stop> {
     let Some(session) = live(ctx, lab, wanted).await? else { return Ok(None) };
     let sessions = &ctx.ports.sessions;
-    let dir = directory(ctx, lab).await?;
+    let dir = directory(ctx, &session).await?;
     sessions.set_status(session.id, SessionStatus::Finishing, None).await?;
     let job = with_variables(job(&session, dir, DESTROY_TIMEOUT)?, more)?;
     match ctx.ports.terraform.destroy(&job, &Reporting(ctx), &ctx.cancel).await {

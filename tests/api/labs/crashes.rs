@@ -67,6 +67,19 @@ async fn a_launch_that_is_cancelled_twice_hears_it_once() {
     assert!(events.contains("Interrupt received"), "Terraform was asked to stop: {events}");
     assert!(!events.contains("Two interrupts received"), "once: {events}");
     assert!(events.contains("All taken down"), "{events}");
+
+    // The next session has nothing of this one, even in a directory that was made with the account.
+    let again = ann.post("/labs/waits/launch", &json!({})).await.body;
+    let second = bench.appears("waits", "second.runs").await;
+    let id = again["id"].as_str().unwrap();
+    while !bench.events(id).await.contains("while [ ! -e go ]") {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    std::fs::write(second.with_file_name("go"), "").unwrap();
+    assert_eq!(bench.end(id).await["status"], "succeeded");
+    for file in ["first.runs", "second.runs"] {
+        assert_eq!(std::fs::read_to_string(second.with_file_name(file)).unwrap(), "x\n", "{file}");
+    }
 }
 
 #[tokio::test]
