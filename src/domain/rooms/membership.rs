@@ -30,3 +30,32 @@ pub(super) async fn watch(hub: &Hub, sessions: &dyn LabSessions) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use crate::UserId;
+    use crate::rooms::live::LiveRoom;
+    use crate::rooms::message::{Person, PersonKind};
+    use crate::rooms::name::RoomName;
+
+    #[test]
+    fn whoever_is_back_at_the_next_look_keeps_reading() {
+        let room = LiveRoom::new(RoomName::parse("lab.waves").unwrap(), 0);
+        let ann = Person { id: UserId::new(), name: "ann".to_owned(), kind: PersonKind::Registered };
+        let id = ann.id;
+        let seat = room.sit(1, ann.clone(), true, 0);
+        let operator = room.sit(2, ann, false, 0);
+        let (here, away) = (HashSet::from([id]), HashSet::new());
+        for _ in 0..3 {
+            room.dismiss_but(&away);
+            room.dismiss_but(&here);
+            assert!(!seat.ended(), "a reset has nobody in the lab for one look");
+        }
+        room.dismiss_but(&away);
+        room.dismiss_but(&away);
+        assert!(seat.ended());
+        assert!(!operator.ended(), "who reads by their role is no member");
+    }
+}
