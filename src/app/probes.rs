@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flow_domain::health::{Condition, Probe};
+use flow_domain::health::{Condition, Health, Probe};
 use flow_domain::objects::Objects;
 use flow_domain::openid::OpenIdProvider;
+use flow_domain::queue::Queue;
 
 use super::openid::OpenId;
 use super::redis::Redis;
@@ -26,7 +27,7 @@ pub(super) fn all(
     let provider = config.oidc.issuer.is_some().then(|| openid.door.provider.clone());
     vec![
         Arc::new(DatabaseProbe(stores.pool.clone())),
-        Arc::new(QueueProbe(stores.pool.clone())),
+        Arc::new(QueueProbe(openid.lines.queue.clone())),
         Arc::new(redis),
         Arc::new(ObjectsProbe(objects)),
         Arc::new(SecretsProbe(config.secrets.url.clone())),
@@ -51,10 +52,14 @@ impl Probe for DatabaseProbe {
             Err(error) => Condition::unhealthy(error.public),
         }
     }
+
+    fn without_answer(&self) -> Health {
+        Health::Unhealthy
+    }
 }
 
-/// The queue in PostgreSQL.
-struct QueueProbe(PgPool);
+/// The broker, or PostgreSQL where that is the queue. Without it events wait in the outbox, and polls find the runs.
+struct QueueProbe(Arc<dyn Queue>);
 
 #[async_trait]
 impl Probe for QueueProbe {

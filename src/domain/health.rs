@@ -42,11 +42,15 @@ impl Condition {
     }
 }
 
-/// Looks at one part. Called about every two seconds while someone asks; an answer that takes too long counts as
-/// unhealthy.
+/// Looks at one part. Called about every two seconds while someone asks.
 #[async_trait]
 pub trait Probe: Send + Sync {
     /// The component's name in `/health`: `database`, `terraform`, …
     fn component(&self) -> &'static str;
     async fn check(&self) -> Condition;
+
+    /// What the part counts as when `check` takes too long: as bad as it can be by its absence.
+    fn without_answer(&self) -> Health {
+        Health::Degraded
+    }
 }

@@ -129,6 +129,9 @@ pub trait Queue: Send + Sync {
 
     /// Forgets a dead letter; `false`: there is none of this id.
     async fn forget(&self, consumer: &str, event: EventId) -> Result<bool>;
+
+    /// Whether it can be reached.
+    async fn ping(&self) -> Result<()>;
 }
 
 /// Events that are stored and not yet published.

@@ -200,6 +200,10 @@ impl Queue for MemoryQueue {
             consumer.dead.len() < before
         }))
     }
+
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 #[async_trait]

@@ -51,12 +51,6 @@ impl RabbitQueue {
         Self { held_for, ..self }
     }
 
-    /// Whether the broker answers.
-    pub async fn ping(&self) -> Result<()> {
-        let link = self.broker.link().await?;
-        topology::ground(&link.publisher).await
-    }
-
     /// Where the consumer's deliveries come from; opened on the first, and again on a new link.
     async fn line(&self, consumer: &str) -> Result<Arc<Line>> {
         let link = self.broker.link().await?;
@@ -189,5 +183,10 @@ impl Queue for RabbitQueue {
 
     async fn forget(&self, consumer: &str, event: EventId) -> Result<bool> {
         dead::forget(&*self.broker.link().await?, consumer, event).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let link = self.broker.link().await?;
+        topology::ground(&link.publisher).await
     }
 }

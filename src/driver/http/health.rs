@@ -129,9 +129,10 @@ fn standing_on(components: &BTreeMap<&'static str, Component>, needs: &[&'static
 
 async fn ask(probe: &Arc<dyn Probe>) -> (&'static str, Component) {
     let asked = Instant::now();
-    let condition = timeout(PROBE_TIMEOUT, probe.check())
-        .await
-        .unwrap_or_else(|_| Condition::unhealthy("it did not answer within two seconds"));
+    let condition = timeout(PROBE_TIMEOUT, probe.check()).await.unwrap_or_else(|_| Condition {
+        health: probe.without_answer(),
+        detail: Some("It did not answer within two seconds.".to_owned()),
+    });
     // To the microsecond.
     let latency_ms = (asked.elapsed().as_secs_f64() * 1e6).round() / 1e3;
     let Condition { health: status, detail } = condition;

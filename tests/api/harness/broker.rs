@@ -23,6 +23,7 @@ run "$@"
 while read -r told; do
     case $told in
     kill) end ;;
+    stop) kill -TERM -$server; wait $server ;;
     start) run "$@" ;;
     esac
 done
@@ -61,16 +62,27 @@ impl Broker {
 
     /// Killed as by a power cut; what it had on disk stays.
     pub fn kill(&mut self) {
-        self.tell("kill");
+        self.end("kill");
+    }
+
+    /// As by its service manager: it ends in order.
+    pub async fn restart(&mut self) {
+        self.end("stop");
+        self.start_once().await;
+    }
+
+    fn end(&mut self, how: &str) {
+        self.tell(how);
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-            assert!(Instant::now() < deadline, "RabbitMQ does not die");
+            assert!(Instant::now() < deadline, "RabbitMQ does not end");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     /// After a kill, Debian's RabbitMQ 3.10.8 on one node leaves a quorum queue that had messages in its write-ahead log
-    /// without a leader, for good; another start finds them in the queue's own files, and then it has one.
+    /// without a leader, for good; another start finds them in the queue's own files, and then it has one. An election
+    /// that is forced instead (`ra:trigger_election`) makes it a leader without them: confirmed messages are lost.
     pub async fn start_again(&mut self) {
         self.start_once().await;
         self.kill();

@@ -2,6 +2,7 @@
 
 mod app;
 mod broker;
+mod cable;
 mod cluster;
 mod database;
 mod redis;
@@ -9,6 +10,7 @@ mod terminal;
 
 pub use app::{Answer, DEMO_PASSWORD, TestApp, free_port};
 pub use broker::{Broker, broker};
+pub use cable::{Cable, Cut};
 pub use cluster::{server_programs, server_user};
 pub use database::TestDb;
 pub use redis::TestRedis;

@@ -69,6 +69,9 @@ impl Queue for Unconfirmed<'_> {
     async fn forget(&self, _: &str, _: EventId) -> Result<bool> {
         unreachable!()
     }
+    async fn ping(&self) -> Result<()> {
+        unreachable!()
+    }
 }
 
 #[tokio::test]

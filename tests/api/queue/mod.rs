@@ -1,7 +1,9 @@
 //! Events through the whole service, over PostgreSQL and over RabbitMQ.
 
 mod boundaries;
+mod deaths;
 mod faults;
+mod health;
 mod letters;
 mod starting;
 

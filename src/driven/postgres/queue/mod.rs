@@ -223,6 +223,10 @@ impl Queue for PgQueue {
     async fn forget(&self, consumer: &str, event: EventId) -> Result<bool> {
         Ok(self.pool.execute(FORGET, &[&consumer, &event.0]).await? == 1)
     }
+
+    async fn ping(&self) -> Result<()> {
+        self.pool.ping().await
+    }
 }
 
 fn delivery(row: &Row) -> Result<(i64, Delivery)> {

@@ -44,4 +44,7 @@ impl Queue for Refusing {
     async fn forget(&self, _: &str, _: EventId) -> Result<bool> {
         away()
     }
+    async fn ping(&self) -> Result<()> {
+        away()
+    }
 }

@@ -59,4 +59,7 @@ impl Queue for Split {
     async fn forget(&self, consumer: &str, event: EventId) -> Result<bool> {
         self.0.forget(consumer, event).await
     }
+    async fn ping(&self) -> Result<()> {
+        self.0.ping().await
+    }
 }
