@@ -1,5 +1,7 @@
 //! `/api/power-plants`, by HTTP: who may ask, what is answered, and how long it is good for.
 
+mod redis;
+
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -17,6 +19,11 @@ fn names(page: &Value) -> Vec<&str> {
 
 fn from(answer: &Answer) -> &str {
     answer.headers["x-cache"].to_str().unwrap()
+}
+
+/// Whether the cache answers the question for all.
+pub async fn is_hit(bench: &Bench) -> bool {
+    from(&bench.app.get(TOP, &bench.token).await) == "hit"
 }
 
 #[tokio::test]
@@ -124,7 +131,7 @@ async fn an_answer_is_kept_until_an_ingest_commits_on_every_replica() {
 }
 
 /// The news comes by itself, and soon: long before the kept answer's time is over.
-async fn until(app: &TestApp, token: &str, expected: &[&str]) {
+pub async fn until(app: &TestApp, token: &str, expected: &[&str]) {
     let deadline = Instant::now() + Duration::from_secs(50);
     loop {
         let answer = app.get(TOP, token).await;

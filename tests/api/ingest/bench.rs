@@ -32,8 +32,12 @@ impl Bench {
 
     /// Another service over the same database and the same files.
     pub async fn replica(&self) -> TestApp {
-        let url = format!("file://{}", self.folder.path().display());
-        self.app.beside(&[("FLOW_OBJECTS_URL", &url)]).await
+        self.app.beside(&[("FLOW_OBJECTS_URL", &self.url())]).await
+    }
+
+    /// For `objects.url`.
+    pub fn url(&self) -> String {
+        format!("file://{}", self.folder.path().display())
     }
 
     /// Where a file of this name is looked for.

@@ -1,5 +1,6 @@
 //! `flow-manager work`: processes beside the service that do its work.
 
+mod ingesting;
 mod labels;
 mod sharing;
 
