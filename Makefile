@@ -1,6 +1,6 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long schemathesis check fmt format lint docs bench bench-ingest bench-rooms soak images
+.PHONY: help setup run test test-long schemathesis check fmt format lint docs bench bench-events bench-ingest bench-rooms soak images
 
 # Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
 export PATH := $(PATH):$(CURDIR)/.tools/postgresql/bin
@@ -62,6 +62,11 @@ bench-ingest: ## Measure an ingest of a million rows beside \copy, and cached an
 	@scripts/setup wrk
 	cargo build --locked --release --bins --example bare
 	tests/bench-ingest
+
+bench-events: ## Measure events through the outbox beside single inserts, over PostgreSQL and over RabbitMQ
+	@scripts/setup rabbitmq
+	cargo build --locked --release
+	tests/bench-events
 
 bench-rooms: ## Measure a room of 1,000 readers: latency, memory, and what streams leave behind
 	@scripts/setup
