@@ -59,7 +59,7 @@ soak: ## Ten minutes of mixed load; fails when memory or latency grows (MINUTES=
 	tests/soak $(MINUTES)
 
 bench-ingest: ## Measure an ingest of a million rows beside \copy, and cached answers beside a bare handler
-	@scripts/setup wrk
+	@scripts/setup wrk rabbitmq
 	cargo build --locked --release --bins --example bare
 	tests/bench-ingest
 
