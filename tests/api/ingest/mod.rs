@@ -3,6 +3,7 @@
 mod airflow;
 mod at_once;
 mod bench;
+mod deaths;
 mod files;
 mod hostile;
 mod many;

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+use tokio::sync::Notify;
 
 use super::bench::{excerpt, rows_of};
 use crate::harness::{TestApp, free_port};
@@ -35,6 +36,15 @@ pub struct S3 {
 pub struct Door {
     pub mode: AtomicU8,
     pub refused: AtomicU32,
+    shut: Notify,
+}
+
+impl Door {
+    /// Connections that are open end, and new ones are answered 503.
+    pub fn shut(&self) {
+        self.mode.store(1, Ordering::SeqCst);
+        self.shut.notify_waiters();
+    }
 }
 
 impl S3 {
@@ -81,6 +91,10 @@ impl S3 {
         self.writer().put_opts(&path, content.to_owned().into(), Default::default()).await.unwrap();
     }
 
+    pub async fn service_with_right_key(&self) -> TestApp {
+        self.service(SECRET).await
+    }
+
     async fn service(&self, secret: &str) -> TestApp {
         let url = format!("s3://{BUCKET}/in");
         TestApp::start_with(&[
@@ -109,7 +123,10 @@ async fn keep(listener: TcpListener, port: u16, door: Arc<Door>) {
                 _ => {}
             }
             let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                () = door.shut.notified() => {}
+            }
         });
     }
 }
