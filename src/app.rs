@@ -43,7 +43,9 @@ use crate::driven::grader::{Accounts, ChildGraders};
 use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::labs::LabFolders;
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
-use crate::driven::postgres::{PgDatasets, PgGradeEvidence, PgLabSessions, PgUsers};
+use crate::driven::postgres::{
+    PgDatasets, PgGradeEvidence, PgLabSessions, PgStepChecks, PgTimelines, PgUsers,
+};
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
 use crate::driven::secrets_file::SecretsFile;
 pub use crate::driven::start_error::StartError;
@@ -118,6 +120,8 @@ fn assemble(
     let openid = OpenId::new(&config, &stores, redis.cache())?;
     let (ports, terraform) = ports(&config, &stores, users.clone(), programs.clone(), &openid)?;
     let (labs, sessions, evidence) = (ports.labs.clone(), ports.sessions.clone(), ports.evidence.clone());
+    let step_checks = ports.step_checks.clone();
+    let timelines = Arc::new(PgTimelines::new(stores.pool.clone()));
     let ingest = ports.ingest.clone();
 
     let (flow_store, store) = flow_store(&config, &stores)?;
@@ -138,7 +142,7 @@ fn assemble(
         leaves_children: !in_container(),
     });
     let flows = Arc::new(Flows::new(engine.clone(), store, Arc::new(catalogue), registry));
-    let labs = Arc::new(Labs::new(flows.clone(), labs, sessions, evidence));
+    let labs = Arc::new(Labs::new(flows.clone(), labs, sessions, evidence, step_checks, timelines));
 
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let passwords = Arc::new(identity::passwords(cores)?);
@@ -158,7 +162,7 @@ fn assemble(
         flows: flows.clone(),
         rooms: rooms.clone(),
         streams: Streams::new(stream_settings(&config)),
-        labs,
+        labs: labs.clone(),
         checkup: Arc::new(Checkup::new(probes)),
         readiness: readiness.clone(),
     };
@@ -182,6 +186,7 @@ fn assemble(
             plants,
             ingest,
             flows,
+            labs,
             tokens,
             identity,
             passwords,
@@ -231,6 +236,7 @@ fn ports(
         workspaces: Arc::new(FsWorkspaces::new(stores.workspaces()).map_err(text)?),
         labs,
         sessions: Arc::new(PgLabSessions::new(stores.pool.clone())),
+        step_checks: Arc::new(PgStepChecks::new(stores.pool.clone())),
         graders,
         evidence: Arc::new(PgGradeEvidence::new(stores.pool.clone())),
         datasets: Arc::new(PgDatasets::new(stores.pool.clone())),

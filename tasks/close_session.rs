@@ -41,7 +41,11 @@ impl TypedTask for CloseSession {
             let detail = "What this session made is not taken down yet.";
             return Err(Stop::fail_clean("session.not_taken_down", detail));
         }
-        ctx.ports.sessions.set_status(session.id, SessionStatus::Finished, None).await?;
+        let end = match session.time.ending {
+            Some(_) => SessionStatus::Expired,
+            None => SessionStatus::Finished,
+        };
+        ctx.ports.sessions.set_status(session.id, end, None).await?;
         Ok(Output { session: Some(session.id) })
     }
 }

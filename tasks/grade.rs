@@ -87,6 +87,7 @@ impl TypedTask for Grade {
         let found = ctx.ports.workspaces.find(ctx.caller.id, &lab.name).await?;
         let dir = found
             .ok_or_else(|| Stop::fail_clean("session.no_directory", "Your session has no directory."))?;
+        ctx.ports.sessions.add_run(session.id, ctx.run).await?;
         ctx.ports.sessions.set_status(session.id, SessionStatus::Grading, None).await?;
         let graded = grade(ctx, &lab, &session, &dir).await;
         ctx.ports.sessions.set_status(session.id, SessionStatus::Ready, None).await?;

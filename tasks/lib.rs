@@ -22,6 +22,7 @@ macro_rules! tasks {
 
 tasks! {
     auth_check::AuthCheck,
+    check_step::CheckStep,
     close_session::CloseSession,
     create_directory::CreateDirectory,
     exec::Exec,

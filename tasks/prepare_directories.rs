@@ -81,6 +81,7 @@ mod tests {
             difficulty: Default::default(),
             allow: Default::default(),
             tutorial: Default::default(),
+            checks: Default::default(),
             limits: Default::default(),
             variables: Default::default(),
             outputs: Default::default(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use flow_domain::flows::schedule::Clockwork;
 use flow_domain::flows::{Engine, Flows};
 use flow_domain::ingest::Ingest;
+use flow_domain::labs::Labs;
 use flow_domain::power_plants::PlantDesk;
 use flow_domain::queue::Handler;
 use flow_domain::rooms::Rooms;
@@ -31,7 +32,7 @@ use crate::driver::cli::banner;
 use crate::driver::events::{self, Lines};
 use crate::driver::http::health::Readiness;
 use crate::driver::http::server;
-use crate::driver::schedule;
+use crate::driver::{schedule, session_time};
 
 /// Between attempts to reach a database that is away at the start; each second one is logged.
 const CONNECT_EVERY: Duration = Duration::from_millis(500);
@@ -76,6 +77,7 @@ pub(super) struct Service {
     pub plants: Arc<PlantDesk>,
     pub ingest: Arc<Ingest>,
     pub flows: Arc<Flows>,
+    pub labs: Arc<Labs>,
     pub tokens: Arc<LateTokens>,
     pub identity: Arc<Identity>,
     pub passwords: Arc<dyn Passwords>,
@@ -179,6 +181,7 @@ impl Service {
     pub(super) async fn set_to_work(&self) -> Result<JoinHandle<()>, String> {
         let schedules = Arc::new(PgSchedules::new(self.stores.pool.clone()));
         tokio::spawn(schedule::run(Clockwork::new(self.flows.clone(), schedules)));
+        tokio::spawn(session_time::keep(self.labs.clone()));
         let upkeep = Upkeep {
             flow_store: self.flow_store.clone(),
             programs: self.programs.clone(),

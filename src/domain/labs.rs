@@ -4,6 +4,11 @@ mod grading;
 mod lab;
 mod pace;
 mod service;
+mod stay;
+mod steps;
+mod time;
+mod timeline;
+pub mod tutorial;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -17,6 +22,9 @@ pub use grading::{Evidence, GradeEvidence, GradeJob, Graded, Graders, Grading, G
 pub use lab::{Difficulty, Lab, LabCatalogue, LabLimits, is_lab_name};
 pub use pace::{LabTimes, LabVersion, ObjectTime, Pace, RUNS_TO_TELL, Work};
 pub use service::{Labs, Moved};
+pub use steps::{Look, StepChecks, StepState};
+pub use time::{Ending, SessionTime};
+pub use timeline::{Entry, Fresh, Note, Taken, TimelineStore, Timelines};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -93,6 +101,7 @@ pub struct Session {
     pub shown: Option<Vec<String>>,
     pub created_at: Timestamp,
     pub ended_at: Option<Timestamp>,
+    pub time: SessionTime,
 }
 
 impl Session {
@@ -142,6 +151,16 @@ pub trait LabSessions: Send + Sync {
     /// Notes that `run` moves the session, if it was `before` that last did. Returns the run that is noted then: of
     /// several that try at once all hear of the same one.
     async fn set_run(&self, id: SessionId, before: Option<RunId>, run: RunId) -> Result<RunId>;
+    /// Notes a run that is about the session and does not move it: its timeline tells of it.
+    async fn add_run(&self, id: SessionId, run: RunId) -> Result<()>;
+    /// Its owner uses it: the idle clock starts anew. One that is over, or about to be, stays so.
+    async fn touch(&self, id: SessionId) -> Result<()>;
+    /// Extends it once; the conflicts are `session.not_ready`, `session.ending` and `session.no_extension`.
+    async fn extend(&self, id: SessionId) -> Result<Session>;
+    /// Those whose end is near and was not told: each end of each session is told of here once.
+    async fn warnings(&self) -> Result<Vec<Session>>;
+    /// Those whose time is over and that nobody has asked to be taken down for a minute; noted as ending.
+    async fn run_out(&self) -> Result<Vec<Session>>;
     /// Moves a session on; `outputs` replaces what was there when given. A final status ends it.
     async fn set_status(&self, id: SessionId, status: SessionStatus, outputs: Option<Value>) -> Result<()>;
     /// Appends an attempt; the same run's attempt is stored once. Returns its number in the session, from 1.

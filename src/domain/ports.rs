@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::cache::Cache;
 use crate::datasets::Datasets;
 use crate::ingest::Ingest;
-use crate::labs::{GradeEvidence, Graders, LabCatalogue, LabSessions, LabVersion};
+use crate::labs::{GradeEvidence, Graders, LabCatalogue, LabSessions, LabVersion, StepChecks};
 use crate::openid::AccessTokens;
 use crate::queue::Outbox;
 use crate::users::Users;
@@ -27,6 +27,7 @@ pub struct Ports {
     pub workspaces: Arc<dyn Workspaces>,
     pub labs: Arc<dyn LabCatalogue>,
     pub sessions: Arc<dyn LabSessions>,
+    pub step_checks: Arc<dyn StepChecks>,
     pub graders: Arc<dyn Graders>,
     pub evidence: Arc<dyn GradeEvidence>,
     pub datasets: Arc<dyn Datasets>,

@@ -23,6 +23,7 @@ fn a_lab() -> Lab {
         difficulty: Difficulty::Beginner,
         allow: vec![],
         tutorial: String::new(),
+        checks: Default::default(),
         limits: LabLimits::default(),
         grading: Grading::default(),
         variables: BTreeMap::new(),

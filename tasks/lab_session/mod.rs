@@ -134,6 +134,7 @@ pub async fn take_down(
 ) -> Result<Option<SessionId>, Stop> {
     let Some(session) = live(ctx, lab, wanted).await? else { return Ok(None) };
     let sessions = &ctx.ports.sessions;
+    sessions.add_run(session.id, ctx.run).await?;
     let dir = directory(ctx, &session).await?;
     sessions.set_status(session.id, SessionStatus::Finishing, None).await?;
     let job = with_variables(job(&session, dir, DESTROY_TIMEOUT)?, more)?;

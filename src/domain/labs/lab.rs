@@ -1,6 +1,6 @@
 //! What a lab is, as its folder describes it. Each section of `lab.toml` is a struct of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,6 +30,8 @@ pub struct Lab {
     /// `tutorial.md`, as it was when the folder was read.
     #[serde(skip)]
     pub tutorial: String,
+    /// Numbers of the tutorial's steps that have a check.
+    pub checks: BTreeSet<u32>,
     pub limits: LabLimits,
     pub grading: Grading,
     /// Given to Terraform as `TF_VAR_name`, besides the service's own.
@@ -61,19 +63,36 @@ pub struct LabLimits {
     /// For the apply of a launch.
     #[schemars(range(min = 1, max = 3600))]
     pub launch_timeout_s: u64,
-    /// A session that nobody uses for this long may be ended.
-    #[schemars(range(min = 60, max = 604800))]
+    /// A session that its learner leaves alone for this long is ended.
+    #[schemars(range(min = 5, max = 604800))]
     pub idle_s: u64,
-    /// A session may be ended this long after its launch.
-    #[schemars(range(min = 60, max = 2592000))]
+    /// A session is ended this long after it was handed over.
+    #[schemars(range(min = 5, max = 2592000))]
     pub total_s: u64,
+    /// The learner is warned this long before the end, half of either time at most.
+    #[schemars(range(max = 86400))]
+    pub warn_s: u64,
+    /// What the total time grows by when the learner asks.
+    #[schemars(range(max = 604800))]
+    pub extend_s: u64,
+    /// How often the learner may ask.
+    #[schemars(range(max = 100))]
+    pub extensions: u32,
     /// A learner with an open session of any other lab cannot launch this one.
     pub one_at_a_time: bool,
 }
 
 impl Default for LabLimits {
     fn default() -> Self {
-        Self { launch_timeout_s: 900, idle_s: 3600, total_s: 4 * 3600, one_at_a_time: false }
+        Self {
+            launch_timeout_s: 900,
+            idle_s: 3600,
+            total_s: 4 * 3600,
+            warn_s: 300,
+            extend_s: 1800,
+            extensions: 2,
+            one_at_a_time: false,
+        }
     }
 }
 

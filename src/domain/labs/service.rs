@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    Evidence, Grade, GradeEvidence, Lab, LabCatalogue, LabSessions, Session, SessionStatus, is_lab_name,
+    Evidence, Grade, GradeEvidence, Lab, LabCatalogue, LabSessions, Session, SessionStatus, StepChecks,
+    TimelineStore, Timelines, is_lab_name,
 };
 use crate::flows::run::{Run, RunStatus};
 use crate::flows::store::Idempotency;
@@ -17,13 +18,16 @@ const LAUNCH: &str = "lab-launch";
 const SUBMIT: &str = "lab-submit";
 const FINISH: &str = "lab-finish";
 const RESET: &str = "lab-reset";
+const EXPIRE: &str = "lab-expire";
 
 /// Labs, over flows.
 pub struct Labs {
-    flows: Arc<Flows>,
-    catalogue: Arc<dyn LabCatalogue>,
-    sessions: Arc<dyn LabSessions>,
+    pub(super) flows: Arc<Flows>,
+    pub(super) catalogue: Arc<dyn LabCatalogue>,
+    pub(super) sessions: Arc<dyn LabSessions>,
     evidence: Arc<dyn GradeEvidence>,
+    pub(super) step_checks: Arc<dyn StepChecks>,
+    pub(super) timelines: Timelines,
 }
 
 /// What ends a session, or begins it anew.
@@ -31,6 +35,8 @@ pub struct Labs {
 pub enum Moved {
     Finish,
     Reset,
+    /// Its time is over: nobody asked.
+    Expire,
 }
 
 impl Moved {
@@ -38,6 +44,7 @@ impl Moved {
         match self {
             Self::Finish => FINISH,
             Self::Reset => RESET,
+            Self::Expire => EXPIRE,
         }
     }
 }
@@ -48,8 +55,11 @@ impl Labs {
         catalogue: Arc<dyn LabCatalogue>,
         sessions: Arc<dyn LabSessions>,
         evidence: Arc<dyn GradeEvidence>,
+        step_checks: Arc<dyn StepChecks>,
+        timeline: Arc<dyn TimelineStore>,
     ) -> Self {
-        Self { flows, catalogue, sessions, evidence }
+        let timelines = Timelines::new(timeline, sessions.clone(), flows.clone());
+        Self { flows, catalogue, sessions, evidence, step_checks, timelines }
     }
 
     /// The labs that this caller may use, and their live sessions.
@@ -129,7 +139,21 @@ impl Labs {
         if let Some(answers) = answers {
             input["answers"] = answers;
         }
-        self.flows.start(caller, Value::String(SUBMIT.to_owned()), input, idempotency).await
+        self.about(caller, &session, SUBMIT, input, idempotency).await
+    }
+
+    /// Starts a flow that is about a session and does not move it.
+    pub(super) async fn about(
+        &self,
+        caller: &Caller,
+        session: &Session,
+        flow: &str,
+        input: Value,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Started> {
+        let started = self.flows.start(caller, Value::String(flow.to_owned()), input, idempotency).await?;
+        self.sessions.add_run(session.id, started.run.id).await?;
+        Ok(started)
     }
 
     /// Takes a session down, or takes it down and launches the lab anew. A launch or a reset under way is cancelled
@@ -139,6 +163,10 @@ impl Labs {
             self.lab(caller, name)?;
         }
         let session = self.open(caller, name).await?;
+        self.move_on(caller, session, how).await
+    }
+
+    pub(super) async fn move_on(&self, caller: &Caller, session: Session, how: Moved) -> Result<Started> {
         if let Some(id) = session.run
             && let Some(moving) = self.flows.started_before(id).await?
             && !moving.run.head.status.is_final()
@@ -146,7 +174,8 @@ impl Labs {
             let flow = moving.run.definition.name.as_str();
             match (flow, how) {
                 (flow, how) if flow == how.flow() => return Ok(moving),
-                (FINISH, Moved::Reset) => {
+                (FINISH | EXPIRE, Moved::Finish | Moved::Expire) => return Ok(moving),
+                (FINISH | EXPIRE, Moved::Reset) => {
                     let public = "Your session of this lab is being taken down; launch it again after that.";
                     return Err(Error::conflict("session.finishing", public));
                 }

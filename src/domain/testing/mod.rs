@@ -92,6 +92,7 @@ impl TestContext {
                 workspaces: workspaces.clone(),
                 labs: refusing.clone(),
                 sessions: refusing.clone(),
+                step_checks: refusing.clone(),
                 graders: refusing.clone(),
                 evidence: refusing.clone(),
                 datasets: datasets.clone(),

@@ -11,8 +11,8 @@ use crate::ingest::{
     ChunkJob, ChunkRef, Dataset, IngestStore, Loaded, NewFile, Progress, RejectedFile, Standing,
 };
 use crate::labs::{
-    Evidence, Grade, GradeEvidence, GradeJob, Graded, Graders, Lab, LabCatalogue, LabSessions, Session,
-    SessionStatus,
+    Evidence, Grade, GradeEvidence, GradeJob, Graded, Graders, Lab, LabCatalogue, LabSessions, Look, Session,
+    SessionStatus, StepChecks, StepState,
 };
 use crate::objects::{Object, Objects};
 use crate::ports::{
@@ -84,6 +84,17 @@ impl LabCatalogue for Refusing {
 }
 
 #[async_trait]
+impl StepChecks for Refusing {
+    async fn keep(&self, _look: &Look) -> Result<()> {
+        refused()
+    }
+
+    async fn of_session(&self, _session: SessionId) -> Result<Vec<StepState>> {
+        refused()
+    }
+}
+
+#[async_trait]
 impl LabSessions for Refusing {
     async fn open(&self, _user: UserId, _lab: &Lab) -> Result<Session> {
         refused()
@@ -106,6 +117,26 @@ impl LabSessions for Refusing {
     }
 
     async fn set_run(&self, _id: SessionId, _before: Option<RunId>, _run: RunId) -> Result<RunId> {
+        refused()
+    }
+
+    async fn add_run(&self, _id: SessionId, _run: RunId) -> Result<()> {
+        refused()
+    }
+
+    async fn touch(&self, _id: SessionId) -> Result<()> {
+        refused()
+    }
+
+    async fn extend(&self, _id: SessionId) -> Result<Session> {
+        refused()
+    }
+
+    async fn warnings(&self) -> Result<Vec<Session>> {
+        refused()
+    }
+
+    async fn run_out(&self) -> Result<Vec<Session>> {
         refused()
     }
 

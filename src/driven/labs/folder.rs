@@ -1,5 +1,6 @@
 //! A lab's folder: which files must be there, which must not, and what makes it another version.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,10 @@ pub fn check(dir: &Path, files: &[PathBuf], faults: &mut Vec<LabFault>) {
         }
         true => {}
     }
+    for file in files.iter().filter(|file| file.starts_with("checks") && !executable(&dir.join(file))) {
+        let file = file.display();
+        faults.push(LabFault::new(&file, "", format!("is not executable: chmod +x {file}")));
+    }
     for file in files {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with("terraform.tfstate") {
@@ -79,6 +84,12 @@ pub fn check(dir: &Path, files: &[PathBuf], faults: &mut Vec<LabFault>) {
             faults.push(LabFault::new(own, "", "is made in each session; remove it"));
         }
     }
+}
+
+/// Numbers of the steps that have a check.
+pub fn checks(dir: &Path) -> BTreeSet<u32> {
+    let entries = fs::read_dir(dir.join("checks")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// SHA-256 over every file's path, mode and content, each with its length, so that no two folders look alike.

@@ -3,6 +3,7 @@
 mod card;
 mod declared;
 mod folder;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -89,6 +90,7 @@ pub fn read(dir: &Path) -> Result<Lab, Vec<LabFault>> {
         true => text(dir, "tutorial.md", &mut faults).unwrap_or_default(),
         false => String::new(),
     };
+    words::check(&tutorial, &files, card.as_ref(), &mut faults);
     if let Some(card) = &card {
         declared::check(dir, &files, card, &mut faults);
     }
@@ -114,6 +116,7 @@ fn lab(name: String, dir: &Path, card: Card, version: String, tutorial: String) 
         allow: card.allow,
         dir: dir.to_owned(),
         version,
+        checks: folder::checks(dir),
         tutorial,
         limits: card.limits,
         grading: card.grading,

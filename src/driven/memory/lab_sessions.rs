@@ -1,11 +1,12 @@
 //! Lab sessions and their grades. It knows no accounts: any user may open a session.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use flow_domain::labs::{ELSEWHERE, Grade, Lab, LabSessions, Session, SessionStatus};
+use flow_domain::labs::{ELSEWHERE, Grade, Lab, LabSessions, Session, SessionStatus, SessionTime};
 use flow_domain::{Error, Result, RunId, SessionId, UserId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::lock;
@@ -14,6 +15,14 @@ use super::lock;
 struct Kept {
     sessions: Vec<Session>,
     grades: Vec<Grade>,
+    /// Which ends were told of.
+    warned: BTreeSet<(SessionId, Timestamp)>,
+}
+
+/// Its learner may work, and its time is not over.
+fn is_open(session: &Session) -> bool {
+    let open = matches!(session.status, SessionStatus::Ready | SessionStatus::Grading);
+    open && session.time.ending.is_none()
 }
 
 #[derive(Default)]
@@ -56,6 +65,7 @@ impl LabSessions for MemoryLabSessions {
             shown: lab.outputs.clone(),
             created_at: Timestamp::now(),
             ended_at: None,
+            time: SessionTime::of(&lab.limits),
         };
         kept.sessions.push(session.clone());
         Ok(session)
@@ -89,6 +99,63 @@ impl LabSessions for MemoryLabSessions {
         Ok(session.run.unwrap_or(run))
     }
 
+    async fn add_run(&self, id: SessionId, _run: RunId) -> Result<()> {
+        lock(&self.kept).session(id).map(drop)
+    }
+
+    async fn touch(&self, id: SessionId) -> Result<()> {
+        let mut kept = lock(&self.kept);
+        let session = kept.session(id)?;
+        if is_open(session) && session.time.ready_at.is_some() {
+            session.time.seen_at = Some(Timestamp::now());
+        }
+        Ok(())
+    }
+
+    async fn extend(&self, id: SessionId) -> Result<Session> {
+        let mut kept = lock(&self.kept);
+        let session = kept.session(id)?;
+        let refused = |code, public: &str| Err(Error::conflict(code, public));
+        if session.time.ending.is_some() {
+            return refused("session.ending", "This session's time is over; it is being taken down.");
+        }
+        if session.time.extensions_left == 0 {
+            return refused("session.no_extension", "This session cannot be extended any more.");
+        }
+        if !matches!(session.status, SessionStatus::Ready | SessionStatus::Grading) {
+            return refused("session.not_ready", "Only a session that is ready has a time.");
+        }
+        session.time.total_s += session.time.extend_s;
+        session.time.extensions_left -= 1;
+        session.time.seen_at = Some(Timestamp::now());
+        Ok(session.clone())
+    }
+
+    async fn warnings(&self) -> Result<Vec<Session>> {
+        let mut kept = lock(&self.kept);
+        let Kept { sessions, warned, .. } = &mut *kept;
+        let now = Timestamp::now();
+        let due = sessions.iter().filter(|session| {
+            let Some((at, _)) = session.time.end().filter(|_| is_open(session)) else { return false };
+            let from = at - SignedDuration::from_secs(session.time.warn_s);
+            from <= now && now < at && warned.insert((session.id, at))
+        });
+        Ok(due.cloned().collect())
+    }
+
+    async fn run_out(&self) -> Result<Vec<Session>> {
+        let mut kept = lock(&self.kept);
+        let now = Timestamp::now();
+        let mut out = Vec::new();
+        for session in kept.sessions.iter_mut().filter(|session| is_open(session)) {
+            if let Some((_, ending)) = session.time.end().filter(|(at, _)| *at <= now) {
+                session.time.ending = Some(ending);
+                out.push(session.clone());
+            }
+        }
+        Ok(out)
+    }
+
     async fn set_status(&self, id: SessionId, status: SessionStatus, outputs: Option<Value>) -> Result<()> {
         let mut kept = lock(&self.kept);
         let session = kept.session(id)?;
@@ -98,6 +165,10 @@ impl LabSessions for MemoryLabSessions {
             }
             let sentence = format!("This session is over: it is {}.", session.status.as_str());
             return Err(Error::conflict("session.ended", sentence));
+        }
+        if status == SessionStatus::Ready && session.time.ready_at.is_none() {
+            session.time.ready_at = Some(Timestamp::now());
+            session.time.seen_at = session.time.ready_at;
         }
         session.status = status;
         session.outputs = outputs.unwrap_or_else(|| session.outputs.take());

@@ -10,6 +10,8 @@ mod queue;
 mod rooms;
 mod schedules;
 mod state_copies;
+mod step_checks;
+mod timelines;
 
 pub use datasets::MemoryDatasets;
 pub use flow_store::MemoryFlowStore;
@@ -21,6 +23,8 @@ pub use queue::MemoryQueue;
 pub use rooms::MemoryRoomStore;
 pub use schedules::MemorySchedules;
 pub use state_copies::MemoryStateCopies;
+pub use step_checks::MemoryStepChecks;
+pub use timelines::MemoryTimelines;
 // The domain keeps these for the tests of tasks.
 pub use flow_domain::testing::{MemoryLogins, MemoryRevocations, MemoryUsers};
 

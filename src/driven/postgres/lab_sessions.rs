@@ -1,7 +1,7 @@
 //! Lab sessions and their grades.
 
 use async_trait::async_trait;
-use flow_domain::labs::{ELSEWHERE, Grade, Lab, LabSessions, Session, SessionStatus};
+use flow_domain::labs::{ELSEWHERE, Grade, Lab, LabSessions, Session, SessionStatus, SessionTime};
 use flow_domain::{Error, Result, RunId, SessionId, UserId};
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -10,17 +10,22 @@ use uuid::Uuid;
 
 use super::error;
 use super::pool::{PgPool, column, query_opt};
+use super::session_time;
 
 macro_rules! columns {
     () => {
-        "id, user_id, lab, lab_version, status, run_id, outputs, shown_outputs, created_at, ended_at"
+        "id, user_id, lab, lab_version, status, run_id, outputs, shown_outputs, created_at, ended_at,
+         idle_s, total_s, warn_s, extend_s, extensions_left, ready_at, seen_at, ending"
     };
 }
+pub(super) use columns;
 
 /// The update changes nothing: it makes the insert answer the row that is there, however close the race.
 const OPEN: &str = concat!(
-    "insert into session (id, user_id, lab, lab_version, status, shown_outputs)
-     values ($1::uuid, $2::uuid, $3::text, $4::text, 'launching', $5::text[])
+    "insert into session (
+         id, user_id, lab, lab_version, status, shown_outputs, idle_s, total_s, warn_s, extend_s, extensions_left)
+     values ($1::uuid, $2::uuid, $3::text, $4::text, 'launching', $5::text[], $6::bigint, $7::bigint, $8::bigint,
+         $9::bigint, $10::integer)
      on conflict (user_id, lab) where ended_at is null do update set lab = excluded.lab
      returning ",
     columns!()
@@ -92,7 +97,19 @@ impl LabSessions for PgLabSessions {
                 return Err(Error::conflict("session.elsewhere", ELSEWHERE));
             }
         }
-        let values: [&(dyn ToSql + Sync); 5] = [&id.0, &user.0, &lab.name, &lab.version, &lab.outputs];
+        let time = SessionTime::of(&lab.limits);
+        let values: [&(dyn ToSql + Sync); 10] = [
+            &id.0,
+            &user.0,
+            &lab.name,
+            &lab.version,
+            &lab.outputs,
+            &time.idle_s,
+            &time.total_s,
+            &time.warn_s,
+            &time.extend_s,
+            &time.extensions_left,
+        ];
         let row = query_opt(&transaction, OPEN, &values).await?;
         transaction.commit().await.map_err(error::from)?;
         session(&row.ok_or_else(|| Error::internal("opening a session answered no row"))?)
@@ -120,6 +137,26 @@ impl LabSessions for PgLabSessions {
     async fn set_run(&self, id: SessionId, before: Option<RunId>, run: RunId) -> Result<RunId> {
         let row = self.pool.query_opt(SET_RUN, &[&id.0, &before.map(|run| run.0), &run.0]).await?;
         Ok(RunId(column(&row.ok_or_else(unknown)?, "run_id")?))
+    }
+
+    async fn add_run(&self, id: SessionId, run: RunId) -> Result<()> {
+        session_time::add_run(&self.pool, id, run).await
+    }
+
+    async fn touch(&self, id: SessionId) -> Result<()> {
+        session_time::touch(&self.pool, id).await
+    }
+
+    async fn extend(&self, id: SessionId) -> Result<Session> {
+        session_time::extend(&self.pool, id).await
+    }
+
+    async fn warnings(&self) -> Result<Vec<Session>> {
+        session_time::warnings(&self.pool).await
+    }
+
+    async fn run_out(&self) -> Result<Vec<Session>> {
+        session_time::run_out(&self.pool).await
     }
 
     async fn set_status(&self, id: SessionId, status: SessionStatus, outputs: Option<Value>) -> Result<()> {
@@ -175,11 +212,11 @@ impl LabSessions for PgLabSessions {
     }
 }
 
-fn unknown() -> Error {
+pub(super) fn unknown() -> Error {
     Error::not_found("session.unknown", "There is no such session.")
 }
 
-fn session(row: &Row) -> Result<Session> {
+pub(super) fn session(row: &Row) -> Result<Session> {
     let status: &str = column(row, "status")?;
     Ok(Session {
         id: SessionId(column(row, "id")?),
@@ -193,6 +230,7 @@ fn session(row: &Row) -> Result<Session> {
         shown: column(row, "shown_outputs")?,
         created_at: column(row, "created_at")?,
         ended_at: column(row, "ended_at")?,
+        time: session_time::time(row)?,
     })
 }
 

@@ -50,6 +50,9 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0070_tell_session_rooms",
     "0080_create_power_plant",
     "0081_create_ingest",
+    "0120_add_session_time",
+    "0121_create_session_timeline",
+    "0122_create_session_step",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.

@@ -21,8 +21,11 @@ pub mod queue;
 pub mod revocations;
 pub mod rooms;
 pub mod schedules;
+mod session_time;
 pub mod sign_ins;
 pub mod state_copies;
+pub mod step_checks;
+pub mod timelines;
 pub mod users;
 
 pub use datasets::PgDatasets;
@@ -41,4 +44,6 @@ pub use rooms::PgRoomStore;
 pub use schedules::PgSchedules;
 pub use sign_ins::PgSignInJournal;
 pub use state_copies::PgStateCopies;
+pub use step_checks::PgStepChecks;
+pub use timelines::PgTimelines;
 pub use users::PgUsers;

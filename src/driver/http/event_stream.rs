@@ -1,4 +1,4 @@
-//! Server-sent events of a run.
+//! Server-sent events of a run, and of whatever else has numbered ones.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,8 +12,10 @@ use futures_util::Stream;
 use rocket::Shutdown;
 use rocket::request::{FromRequest, Outcome, Request};
 use rocket::response::stream::{Event, EventStream, stream};
+use rocket::response::{self, Responder};
 use tokio_util::sync::CancellationToken;
 
+use super::Answer;
 use super::backlog::{Backlog, Stalled, Taken};
 use super::leash::Leash;
 use super::streams::Seat;
@@ -21,15 +23,30 @@ use super::streams::Seat;
 /// A comment keeps proxies from closing a quiet stream.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Read from the store at once; the store bounds their bytes.
-const AT_ONCE: usize = 200;
+pub(super) const AT_ONCE: usize = 200;
 /// How long one look at the run waits for something new.
-const LOOK_FOR: Duration = Duration::from_secs(60);
+pub(super) const LOOK_FOR: Duration = Duration::from_secs(60);
 /// A store that is away is asked again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// What a reader hears who was cut off.
 const CUT: &str = r#"{"code":"stream.too_slow","detail":"You took nothing for too long; come back with the id of the last event you have."}"#;
 
 pub(super) type RunStream = EventStream<Pin<Box<dyn Stream<Item = Event> + Send>>>;
+
+/// A list, or a stream of what comes.
+pub(super) enum EventsOrList {
+    List(Answer),
+    Stream(RunStream),
+}
+
+impl<'r> Responder<'r, 'r> for EventsOrList {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
+        match self {
+            Self::List(answer) => answer.respond_to(request),
+            Self::Stream(stream) => stream.respond_to(request),
+        }
+    }
+}
 
 /// The header `Last-Event-ID` a reader sends when it comes back.
 pub(super) struct LastEventId(pub(super) Option<i64>);
@@ -44,12 +61,50 @@ impl<'r> FromRequest<'r> for LastEventId {
     }
 }
 
+/// What is followed: a list that grows at its end.
+#[rocket::async_trait]
+pub(super) trait Growing: Send + Sync {
+    /// For the log.
+    fn name(&self) -> String;
+    /// What comes after this number, at most [`AT_ONCE`], and whether nothing more will. Waits a while for the first.
+    async fn page(&self, after: i64) -> flow_domain::Result<(Vec<Written>, bool)>;
+}
+
+/// One event, as the stream has it.
+pub(super) struct Written {
+    pub number: i64,
+    pub kind: String,
+    /// JSON, one line.
+    pub data: String,
+}
+
+/// A run's events.
+pub(super) struct OfRun {
+    pub flows: Arc<Flows>,
+    pub run: RunId,
+}
+
+#[rocket::async_trait]
+impl Growing for OfRun {
+    fn name(&self) -> String {
+        format!("run={}", self.run)
+    }
+
+    async fn page(&self, after: i64) -> flow_domain::Result<(Vec<Written>, bool)> {
+        let (events, done) = self.flows.events(self.run, after, AT_ONCE, LOOK_FOR).await?;
+        let written = |event: RunEvent| {
+            let data = serde_json::to_string(&event).ok()?;
+            Some(Written { number: event.number, kind: event.kind.as_str().to_owned(), data })
+        };
+        Ok((events.into_iter().filter_map(written).collect(), done))
+    }
+}
+
 /// Every event after `after`, those to come included, then `end`. A service that stops says nothing more, one whose
 /// reader is too slow says `cut`: either way the reader comes back with its last id, to this process or another.
 /// One whose token has ended hears no more either.
 pub(super) fn follow(
-    flows: Arc<Flows>,
-    run: RunId,
+    list: impl Growing + 'static,
     after: i64,
     seat: Seat,
     shutdown: Shutdown,
@@ -60,10 +115,10 @@ pub(super) fn follow(
     let stall = seat.stall();
     let (filled, left) = (backlog.clone(), gone.clone());
     tokio::spawn(async move {
-        let filling = fill(&flows, run, after, &filled, stall);
+        let filling = fill(&list, after, &filled, stall);
         tokio::select! {
             stalled = filling => if stalled.is_err() {
-                log::warn!("run={run} a reader of its events took nothing for {stall:?} and was cut off");
+                log::warn!("{} a reader of its events took nothing for {stall:?} and was cut off", list.name());
             },
             () = left.cancelled() => {}
             _ = shutdown => {}
@@ -89,34 +144,25 @@ pub(super) fn follow(
     EventStream::from(events).heartbeat(HEARTBEAT)
 }
 
-/// Reads on as the reader makes room, to the run's end.
+/// Reads on as the reader makes room, to the end.
 async fn fill(
-    flows: &Flows,
-    run: RunId,
+    list: &dyn Growing,
     mut after: i64,
     backlog: &Backlog<Event>,
     stall: Duration,
 ) -> Result<(), Stalled> {
     loop {
-        let Ok((events, done)) = flows.events(run, after, AT_ONCE, LOOK_FOR).await else {
+        let Ok((events, done)) = list.page(after).await else {
             tokio::time::sleep(ASK_AGAIN).await;
             continue;
         };
-        for event in events {
-            after = event.number;
-            if let Some((event, bytes)) = written(&event) {
-                backlog.put(event, bytes, stall).await?;
-            }
+        for Written { number, kind, data } in events {
+            after = number;
+            let bytes = data.len();
+            backlog.put(Event::data(data).event(kind).id(number.to_string()), bytes, stall).await?;
         }
         if done {
             return backlog.put(Event::data("{}").event("end"), 0, stall).await;
         }
     }
-}
-
-/// An event as the stream has it, and its size.
-fn written(event: &RunEvent) -> Option<(Event, usize)> {
-    let data = serde_json::to_string(event).ok()?;
-    let bytes = data.len();
-    Some((Event::data(data).event(event.kind.as_str()).id(event.number.to_string()), bytes))
 }

@@ -1,6 +1,8 @@
 //! Labs, sessions and attempts as callers see them.
 
-use flow_domain::labs::{Difficulty, Evidence, Grade, GradingPolicy, Lab, LabLimits, Session, SessionStatus};
+use flow_domain::labs::{
+    Difficulty, Ending, Evidence, Grade, GradingPolicy, Lab, LabLimits, Session, SessionStatus, StepState,
+};
 use flow_domain::{RunId, SessionId};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -8,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::run_view::path_of;
+use super::tutorial_view::TutorialView;
 
 /// A lab, with the caller's live session.
 #[derive(Serialize, JsonSchema)]
@@ -34,11 +37,6 @@ pub(super) struct LabView<'a> {
 struct GradingView {
     /// Which attempt of a session counts.
     policy: GradingPolicy,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct TutorialView<'a> {
-    markdown: &'a str,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -77,8 +75,8 @@ impl<'a> LabView<'a> {
         }
     }
 
-    pub(super) fn with_tutorial(lab: &'a Lab, session: Option<&Session>) -> Self {
-        Self { tutorial: Some(TutorialView { markdown: &lab.tutorial }), ..Self::new(lab, session) }
+    pub(super) fn with_tutorial(lab: &'a Lab, session: Option<&Session>, steps: &[StepState]) -> Self {
+        Self { tutorial: Some(TutorialView::new(lab, session, steps)), ..Self::new(lab, session) }
     }
 }
 
@@ -97,7 +95,41 @@ pub(super) struct SessionView {
     outputs: Value,
     created_at: Timestamp,
     ended_at: Option<Timestamp>,
+    time: TimeView,
     links: SessionLinks,
+}
+
+/// A session's clock; it starts when the session is ready.
+#[derive(Serialize, JsonSchema)]
+struct TimeView {
+    ready_at: Option<Timestamp>,
+    /// When it will be over, if its owner does nothing until then; none before it is ready, and once it is over.
+    expires_at: Option<Timestamp>,
+    /// By what: left alone for too long, or all its time.
+    because: Option<Ending>,
+    /// Its time is over, and it is being taken down, or was.
+    expired: bool,
+    /// How long before the end a warning comes, in seconds.
+    warn_s: i64,
+    /// What an extension adds to the total time, in seconds.
+    extend_s: i64,
+    extensions_left: i32,
+}
+
+impl TimeView {
+    fn new(session: &Session) -> Self {
+        let time = &session.time;
+        let end = time.end().filter(|_| session.ended_at.is_none());
+        Self {
+            ready_at: time.ready_at,
+            expires_at: end.map(|(at, _)| at),
+            because: time.ending.or(end.map(|(_, because)| because)),
+            expired: time.ending.is_some(),
+            warn_s: time.warn_s,
+            extend_s: time.extend_s,
+            extensions_left: time.extensions_left,
+        }
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -106,6 +138,8 @@ struct SessionLinks {
     this: String,
     lab: String,
     attempts: String,
+    timeline: String,
+    extend: String,
     run: Option<String>,
 }
 
@@ -121,9 +155,12 @@ impl SessionView {
             outputs: session.shown_outputs(),
             created_at: session.created_at,
             ended_at: session.ended_at,
+            time: TimeView::new(session),
             links: SessionLinks {
                 lab: format!("/labs/{}", session.lab),
                 attempts: format!("{this}/attempts"),
+                timeline: format!("{this}/timeline"),
+                extend: format!("{this}/extend"),
                 run: session.run.map(path_of),
                 this,
             },
@@ -131,7 +168,7 @@ impl SessionView {
     }
 }
 
-fn path_of_session(session: SessionId) -> String {
+pub(super) fn path_of_session(session: SessionId) -> String {
     format!("/sessions/{session}")
 }
 

@@ -32,27 +32,17 @@ struct LabList<'a> {
 /// Nothing is to be said; a body of `{}` is as good as none.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SubmitLab {
+pub(super) struct SubmitLab {
     /// What the learner hands in, as the lab asks for it.
     #[serde(default)]
-    answers: Option<Map<String, Value>>,
+    pub(super) answers: Option<Map<String, Value>>,
 }
 
 pub(super) fn resource() -> Resource {
-    let moves = |path: &'static str, summary: &'static str| {
-        Operation::new(Method::Post, path, summary)
-            .role(Role::Learner)
-            .takes_header("Prefer", "`wait=N`, 0 to 300 seconds; not at all when left out")
-            .answers::<RunView>(202, "The run goes on; look at `Location` later")
-            .header("Location", "The run's address")
-            .header("Retry-After", "In seconds")
-            .header("Preference-Applied", "What became of `Prefer`")
-            .answers::<RunView>(200, "The run is over, whatever its status")
-    };
     Resource {
         routes: routes![list, one, launch, submit, finish, reset, session],
         operations: vec![
@@ -97,6 +87,18 @@ pub(super) fn resource() -> Resource {
     }
 }
 
+/// An operation that answers a run.
+pub(super) fn moves(path: &'static str, summary: &'static str) -> Operation {
+    Operation::new(Method::Post, path, summary)
+        .role(Role::Learner)
+        .takes_header("Prefer", "`wait=N`, 0 to 300 seconds; not at all when left out")
+        .answers::<RunView>(202, "The run goes on; look at `Location` later")
+        .header("Location", "The run's address")
+        .header("Retry-After", "In seconds")
+        .header("Preference-Applied", "What became of `Prefer`")
+        .answers::<RunView>(200, "The run is over, whatever its status")
+}
+
 #[get("/labs")]
 async fn list(services: &State<Services>, caller: Learner, query: Query) -> Handled {
     query.only(&[])?;
@@ -110,7 +112,11 @@ async fn one(services: &State<Services>, caller: Learner, lab: &str, query: Quer
     query.only(&[])?;
     let lab = services.labs.lab(&caller, lab)?;
     let session = services.labs.current(&caller, &lab.name).await?;
-    Answer::ok(&LabView::with_tutorial(&lab, session.as_ref()))
+    let steps = match &session {
+        Some(session) => services.labs.steps(session).await?,
+        None => vec![],
+    };
+    Answer::ok(&LabView::with_tutorial(&lab, session.as_ref(), &steps))
 }
 
 #[post("/labs/<lab>/launch", data = "<_body>")]
@@ -139,6 +145,7 @@ async fn submit(
     query.only(&[])?;
     let answers = body.0.and_then(|body| body.answers).map(Value::Object);
     let idempotency = key.of(&caller, format!("POST /labs/{lab}/submit"), &json!([answers]));
+    services.labs.touch_by_name(&caller, lab).await?;
     waited(services, services.labs.submit(&caller, lab, answers, idempotency).await?, prefer).await
 }
 
@@ -171,10 +178,12 @@ async fn reset(
 #[get("/labs/<lab>/session")]
 async fn session(services: &State<Services>, caller: Learner, lab: &str, query: Query) -> Handled {
     query.only(&[])?;
-    Answer::ok(&SessionView::new(&services.labs.open(&caller, lab).await?))
+    let session = services.labs.open(&caller, lab).await?;
+    services.labs.touch(&caller, &session).await?;
+    Answer::ok(&SessionView::new(&session))
 }
 
-async fn waited(services: &Services, started: Started, prefer: Prefer) -> Handled {
+pub(super) async fn waited(services: &Services, started: Started, prefer: Prefer) -> Handled {
     let wait = Duration::from_secs(prefer.wait_s(DEFAULT_WAIT_S));
     let run = services.flows.wait(started, wait).await?;
     answer(&run, prefer, DEFAULT_WAIT_S)

@@ -34,9 +34,11 @@ mod run_view;
 mod runs;
 pub mod server;
 mod sessions;
+mod stay;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod tutorial_view;
 mod user_create;
 mod users;
 mod visitor;

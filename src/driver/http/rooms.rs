@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flow_domain::Error;
-use flow_domain::rooms::{Message, Person, RoomName};
+use flow_domain::rooms::{Message, Person, Place, RoomName};
 use flow_domain::users::Role;
 use rocket::http::Method;
 use rocket::{State, delete, get, post, routes};
@@ -108,6 +108,7 @@ async fn read(
     let Caller(verified) = caller;
     let room = RoomName::parse(name)?;
     let seat = services.streams.seat(verified.caller.id)?;
+    used(services, &verified.caller, &room).await?;
     let reader = services.rooms.open(&verified.caller, Person::of(&verified), room, after).await?;
     Ok(RoomStream::new(
         reader,
@@ -131,6 +132,7 @@ async fn say(
     let room = RoomName::parse(name)?;
     let Caller(verified) = caller;
     let from = Person::of(&verified);
+    used(services, &verified.caller, &room).await?;
     Answer::created(&services.rooms.post(&verified.caller, &from, &room, &body.0.text).await?)
 }
 
@@ -153,7 +155,9 @@ async fn remove(
 #[get("/room/<name>/who")]
 async fn present(services: &State<Services>, caller: Caller, name: &str, query: Query) -> Handled {
     query.only(&[])?;
-    let users = services.rooms.who(&caller, &RoomName::parse(name)?).await?;
+    let room = RoomName::parse(name)?;
+    used(services, &caller, &room).await?;
+    let users = services.rooms.who(&caller, &room).await?;
     Answer::ok(&Present { users })
 }
 
@@ -162,4 +166,16 @@ async fn leave(services: &State<Services>, caller: Caller, name: &str, query: Qu
     query.only(&[])?;
     services.rooms.leave(&caller, &RoomName::parse(name)?).await?;
     Answer::ok(&Left { status: "ok" })
+}
+
+/// Whoever is in their session's room uses the session.
+async fn used(
+    services: &Services,
+    caller: &flow_domain::users::Caller,
+    room: &RoomName,
+) -> Result<(), Error> {
+    match room.place() {
+        Place::Session(id) => services.labs.touch_by_id(caller, id).await,
+        Place::Lab(_) | Place::Open => Ok(()),
+    }
 }

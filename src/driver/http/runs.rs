@@ -9,15 +9,13 @@ use flow_domain::flows::why::Why;
 use flow_domain::users::Role;
 use flow_domain::{Cancel, Error, RunId};
 use rocket::http::Method;
-use rocket::request::Request;
-use rocket::response::{self, Responder};
 use rocket::{State, get, post, routes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::body::MaybeJsonBody;
-use super::event_stream::{RunStream, follow};
+use super::event_stream::{EventsOrList, OfRun, follow};
 use super::guards::{Learner, Operator};
 use super::idempotency::IdempotencyKey;
 use super::leash::leash;
@@ -169,21 +167,6 @@ async fn one(services: &State<Services>, caller: Learner, id: &str, query: Query
     Answer::ok(&RunView::new(&services.flows.run(&caller, run_id(id)?).await?))
 }
 
-/// A list, or a stream.
-enum Events {
-    List(Answer),
-    Stream(RunStream),
-}
-
-impl<'r> Responder<'r, 'r> for Events {
-    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
-        match self {
-            Events::List(answer) => answer.respond_to(request),
-            Events::Stream(stream) => stream.respond_to(request),
-        }
-    }
-}
-
 #[get("/flow-manager/runs/<id>/events")]
 async fn events(
     services: &State<Services>,
@@ -192,7 +175,7 @@ async fn events(
     query: Query,
     last: super::event_stream::LastEventId,
     shutdown: rocket::Shutdown,
-) -> Result<Events, Problem> {
+) -> Result<EventsOrList, Problem> {
     query.only(&["after", "wait"])?;
     let run = services.flows.run(&caller, run_id(id)?).await?.id;
     let after = query.number("after", 0..=i64::MAX)?;
@@ -200,7 +183,8 @@ async fn events(
     if after.is_none() && wait.is_none() {
         let (seat, leash) = (services.streams.seat(caller.id)?, leash(services, caller.0));
         let after = last.0.unwrap_or(0);
-        return Ok(Events::Stream(follow(services.flows.clone(), run, after, seat, shutdown, leash)));
+        let list = OfRun { flows: services.flows.clone(), run };
+        return Ok(EventsOrList::Stream(follow(list, after, seat, shutdown, leash)));
     }
     let (after, wait) = (after.unwrap_or(0), Duration::from_secs(wait.unwrap_or(0) as u64));
     // One who waits holds a connection like one who streams.
@@ -210,7 +194,7 @@ async fn events(
     };
     let (events, done) = services.flows.events(run, after, MAX_EVENTS, wait).await?;
     let after = events.last().map_or(after, |event| event.number);
-    Ok(Events::List(Answer::ok(&EventList { events, after, done })?))
+    Ok(EventsOrList::List(Answer::ok(&EventList { events, after, done })?))
 }
 
 #[get("/flow-manager/runs/<id>/why")]

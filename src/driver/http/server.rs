@@ -23,7 +23,7 @@ use super::requests::Requests;
 use super::streams::Streams;
 use super::{
     Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, labs, login, me,
-    openapi, openid, patience, power_plants, rooms, runs, sessions, user_create, users,
+    openapi, openid, patience, power_plants, rooms, runs, sessions, stay, user_create, users,
 };
 
 /// What handlers may call.
@@ -72,6 +72,7 @@ fn resources() -> Vec<Resource> {
         rooms::resource(),
         labs::resource(),
         sessions::resource(),
+        stay::resource(),
         openid::resource(),
         user_create::resource(),
         power_plants::resource(),

@@ -49,19 +49,22 @@ pub(super) fn resource() -> Resource {
 }
 
 /// An id that is none is the id of nothing.
-fn session_id(text: &str) -> Result<SessionId, Error> {
+pub(super) fn session_id(text: &str) -> Result<SessionId, Error> {
     SessionId::parse(text).ok_or_else(|| Error::not_found("session.unknown", "There is no such session."))
 }
 
 #[get("/sessions/<id>")]
 async fn one(services: &State<Services>, caller: Learner, id: &str, query: Query) -> Handled {
     query.only(&[])?;
-    Answer::ok(&SessionView::new(&services.labs.session(&caller, session_id(id)?).await?))
+    let session = services.labs.session(&caller, session_id(id)?).await?;
+    services.labs.touch(&caller, &session).await?;
+    Answer::ok(&SessionView::new(&session))
 }
 
 #[get("/sessions/<id>/attempts")]
 async fn attempts(services: &State<Services>, caller: Learner, id: &str, query: Query) -> Handled {
     query.only(&[])?;
+    services.labs.touch_by_id(&caller, session_id(id)?).await?;
     let (grades, counting) = services.labs.attempts(&caller, session_id(id)?).await?;
     Answer::ok(&AttemptList { data: AttemptView::list(&grades, counting) })
 }

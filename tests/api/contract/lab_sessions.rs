@@ -4,7 +4,7 @@ use flow_manager::driven::memory::MemoryLabSessions;
 use flow_manager::driven::postgres::PgLabSessions;
 use serde_json::json;
 
-use super::{code, lab, stored_learner};
+use super::{code, lab, session_time, stored_learner};
 use crate::harness::TestDb;
 
 #[tokio::test]
@@ -39,6 +39,7 @@ async fn suite(sessions: &dyn LabSessions, learners: [UserId; 2]) {
     of_runs_noted_at_once_all_hear_of_one(sessions, learner).await;
     the_outputs_to_show_are_the_labs_as_it_was(sessions, learner).await;
     a_lab_that_wants_its_learner_alone_waits_for_others(sessions, other).await;
+    session_time::suite(sessions, learner).await;
 }
 
 async fn open(sessions: &dyn LabSessions, user: UserId, name: &str) -> Session {
@@ -76,7 +77,8 @@ async fn opening_again_answers_the_live_one(sessions: &dyn LabSessions, learner:
     let mut newer = lab("again");
     newer.version = "version-2".into();
     let second = sessions.open(learner, &newer).await.unwrap();
-    assert_eq!(second, Session { status: SessionStatus::Ready, ..first });
+    let time = second.time.clone();
+    assert_eq!(second, Session { status: SessionStatus::Ready, time, ..first });
 }
 
 async fn many_at_once_open_one(sessions: &dyn LabSessions, learner: UserId) {

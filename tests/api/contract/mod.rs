@@ -13,8 +13,11 @@ mod queue;
 mod revocations;
 mod rooms;
 mod schedules;
+mod session_time;
 mod sign_ins;
 mod state_copies;
+mod step_checks;
+mod timelines;
 mod users;
 
 use std::collections::BTreeMap;
@@ -51,6 +54,7 @@ pub fn lab(name: &str) -> Lab {
         difficulty: Difficulty::Beginner,
         allow: vec![Role::Learner],
         tutorial: String::new(),
+        checks: Default::default(),
         limits: LabLimits::default(),
         grading: Grading::default(),
         variables: BTreeMap::new(),

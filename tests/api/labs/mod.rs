@@ -12,6 +12,9 @@ mod people;
 mod platform;
 mod progress;
 mod rooms;
+mod time;
+mod timeline;
+mod tutorial;
 
 use serde_json::json;
 

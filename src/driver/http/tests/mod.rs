@@ -39,7 +39,7 @@ use crate::driven::credentials::{BcryptPasswords, JwtTokens, SigningKey};
 use crate::driven::identity::NoProvider;
 use crate::driven::memory::{
     MemoryFlowStore, MemoryIdentities, MemoryLabSessions, MemoryLogins, MemoryRevocations, MemoryRoomStore,
-    MemorySignInJournal, MemoryUsers,
+    MemorySignInJournal, MemoryTimelines, MemoryUsers,
 };
 use crate::driven::secrets_file::SecretsFile;
 
@@ -221,8 +221,8 @@ fn rooms() -> Arc<Rooms> {
 /// No lab, over sessions in memory.
 fn labs(flows: Arc<Flows>) -> Arc<Labs> {
     let ports = TestContext::new().ports;
-    let sessions = Arc::new(MemoryLabSessions::default());
-    Arc::new(Labs::new(flows, ports.labs.clone(), sessions, ports.evidence.clone()))
+    let (sessions, timelines) = (Arc::<MemoryLabSessions>::default(), Arc::<MemoryTimelines>::default());
+    Arc::new(Labs::new(flows, ports.labs, sessions, ports.evidence, ports.step_checks, timelines))
 }
 
 /// An answer, read to its end.
