@@ -10,6 +10,7 @@ mod ingest;
 mod keep_up;
 pub mod lab;
 mod late_tokens;
+mod metrics;
 mod openid;
 mod place;
 mod probes;
@@ -29,7 +30,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_domain::WorkerId;
+use flow_domain::cache::CountedCache;
 use flow_domain::flows::engine::Setup;
+use flow_domain::flows::meters::FlowMeters;
 use flow_domain::flows::store::Worker;
 use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::labs::Labs;
@@ -44,14 +47,16 @@ use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::labs::LabFolders;
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
 use crate::driven::postgres::{
-    PgDatasets, PgGradeEvidence, PgLabSessions, PgStepChecks, PgTimelines, PgUsers,
+    PgDatasets, PgGradeEvidence, PgLabSessions, PgMeters, PgStepChecks, PgTimelines, PgUsers,
 };
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
+use crate::driven::process_meters::ProcessMeters;
 use crate::driven::secrets_file::SecretsFile;
 pub use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
 use crate::driven::workspaces::FsWorkspaces;
 use crate::driver::http::health::{Checkup, Readiness};
+use crate::driver::http::metrics::Metrics;
 use crate::driver::http::{HttpSettings, Services, StreamSettings, Streams, server};
 use database::Database;
 pub use flows_dir::read_catalogue;
@@ -116,8 +121,9 @@ fn assemble(
         allowed: config.exec.allow.clone(),
     }));
     let redis = Redis::open(&config)?;
+    let cache = Arc::new(CountedCache::new(redis.cache()));
     let rooms = rooms::assemble(&config, &stores, &redis);
-    let openid = OpenId::new(&config, &stores, redis.cache())?;
+    let openid = OpenId::new(&config, &stores, cache.clone())?;
     let (ports, terraform) = ports(&config, &stores, users.clone(), programs.clone(), &openid)?;
     let (labs, sessions, evidence) = (ports.labs.clone(), ports.sessions.clone(), ports.evidence.clone());
     let step_checks = ports.step_checks.clone();
@@ -141,6 +147,8 @@ fn assemble(
         slots: config.worker.slots.get(),
         leaves_children: !in_container(),
     });
+    let flow_meters = Arc::new(FlowMeters::new(&catalogue, &registry));
+    engine.count_in(flow_meters.clone());
     let flows = Arc::new(Flows::new(engine.clone(), store, Arc::new(catalogue), registry));
     let labs = Arc::new(Labs::new(flows.clone(), labs, sessions, evidence, step_checks, timelines));
 
@@ -149,10 +157,21 @@ fn assemble(
     let tokens = Arc::new(LateTokens::default());
     let identity = Arc::new(identity::assemble(&config, &stores, passwords.clone(), tokens.clone()));
     let readiness = Arc::new(Readiness::default());
-    let handlers = openid.handlers(users.clone(), flows.clone());
+    let (handlers, event_meters) = metrics::counted(openid.handlers(users.clone(), flows.clone()));
     let plants = ingest::plants(&stores, openid.cache.clone());
     let probes = probes::all(&config, &stores, &openid, ingest.objects.clone(), terraform, redis);
+    let streams = Streams::new(stream_settings(&config));
+    let metrics = Arc::new(Metrics::new(vec![
+        flow_meters,
+        event_meters,
+        cache,
+        programs.clone(),
+        Arc::new(metrics::OwnMeters { engine: engine.clone(), streams: streams.clone() }),
+        Arc::new(PgMeters { pool: stores.pool.clone(), batches: flow_store.batches.clone() }),
+        Arc::new(ProcessMeters),
+    ]));
     let services = Services {
+        metrics,
         identity: identity.clone(),
         openid: openid.door.clone(),
         access_tokens: openid.access_tokens.clone(),
@@ -161,7 +180,7 @@ fn assemble(
         users,
         flows: flows.clone(),
         rooms: rooms.clone(),
-        streams: Streams::new(stream_settings(&config)),
+        streams,
         labs: labs.clone(),
         checkup: Arc::new(Checkup::new(probes)),
         readiness: readiness.clone(),

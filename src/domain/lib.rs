@@ -14,6 +14,7 @@ mod hex;
 mod ids;
 pub mod ingest;
 pub mod labs;
+pub mod meters;
 pub mod objects;
 pub mod openid;
 pub mod ports;
@@ -22,6 +23,7 @@ pub mod queue;
 pub mod rooms;
 pub mod sealed;
 pub mod testing;
+pub mod trace;
 pub mod users;
 
 pub use cancel::{Cancel, CancelSignal};

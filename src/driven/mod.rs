@@ -12,6 +12,7 @@ pub mod memory;
 pub mod objects;
 pub mod postgres;
 pub mod process;
+pub mod process_meters;
 pub mod rabbitmq;
 pub mod redis;
 pub mod sealing;

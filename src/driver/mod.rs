@@ -1,6 +1,7 @@
 //! Who calls us.
 
 pub mod cli;
+pub mod event_meters;
 pub mod events;
 pub mod http;
 pub mod schedule;

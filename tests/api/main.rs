@@ -9,6 +9,7 @@ mod harness;
 mod ingest;
 mod labs;
 mod layers;
+mod observability;
 mod openid;
 mod postgres;
 mod power_plants;

@@ -16,7 +16,7 @@ mod submit;
 mod undo;
 mod work;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -31,6 +31,7 @@ pub use submit::Submitted;
 
 use lease::RENEW_EVERY;
 
+use super::meters::FlowMeters;
 use super::registry::Registry;
 use super::run::{Next, Run, RunStatus};
 use super::secret::Secrets;
@@ -69,6 +70,7 @@ pub struct Engine {
     slots: Semaphore,
     stopping: CancellationToken,
     drives: TaskTracker,
+    meters: OnceLock<Arc<FlowMeters>>,
 }
 
 /// Why an engine lets go of a run that is not over.
@@ -108,11 +110,22 @@ impl Engine {
             slots: Semaphore::new(setup.slots),
             stopping: CancellationToken::new(),
             drives: TaskTracker::new(),
+            meters: OnceLock::new(),
         })
     }
 
     pub fn live(&self) -> &Live {
         &self.live
+    }
+
+    /// Counts what it does there, from now on.
+    pub fn count_in(&self, meters: Arc<FlowMeters>) {
+        let _ = self.meters.set(meters);
+    }
+
+    /// Steps that may be started now.
+    pub fn free_slots(&self) -> usize {
+        self.slots.available_permits()
     }
 
     pub fn lease(&self) -> &Lease {
@@ -261,6 +274,9 @@ impl Engine {
             let ms = run.head.finished_at.map_or(0, |end| end.duration_since(run.created_at).as_millis());
             let (name, status) = (&run.definition.name, run.head.status.as_str());
             log::info!("run={} flow={name} status={status} ms={ms}", run.id);
+            if let Some(meters) = self.meters.get() {
+                meters.run_ended(name, run.head.status, Duration::from_millis(ms.max(0) as u64));
+            }
         }
         self.live.close(run, ended);
     }

@@ -7,6 +7,7 @@ pub mod context;
 pub mod definition;
 pub mod engine;
 pub mod event;
+pub mod meters;
 pub mod on_event;
 pub mod outcome;
 pub mod posted;

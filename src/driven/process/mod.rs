@@ -8,6 +8,7 @@ mod confine;
 mod follow;
 mod identity;
 mod mask;
+mod meters;
 mod output;
 pub mod record;
 mod wrapper;
@@ -26,6 +27,7 @@ use tokio::process::{Child, Command};
 use super::disk;
 pub use confine::end_all_of;
 use follow::Patience;
+use meters::ChildMeters;
 use record::{Record, Spec, private_dir};
 pub use wrapper::child_main;
 
@@ -41,11 +43,12 @@ pub struct ProcessOptions {
 
 pub struct ChildPrograms {
     options: ProcessOptions,
+    meters: ChildMeters,
 }
 
 impl ChildPrograms {
     pub fn new(options: ProcessOptions) -> Self {
-        Self { options }
+        Self { options, meters: ChildMeters::default() }
     }
 
     /// Removes the records of runs that nothing was written to for this long; how many runs it was. Blocks.
@@ -92,7 +95,7 @@ impl ChildPrograms {
         let spec = Spec {
             path: program.path.clone(),
             args: program.args.clone(),
-            env: program.env.clone(),
+            env: with_trace(program.env.clone()),
             cwd,
             stdin: program.stdin.is_some(),
             limits: program.limits,
@@ -123,6 +126,7 @@ impl Programs for ChildPrograms {
             return Ok(never_ran());
         }
         let wrapper = self.start(&record, &program).map_err(not_started)?;
+        let _followed = self.meters.follow(wrapper.is_some());
         let patience = Patience { timeout: program.timeout, grace: program.grace };
         let end = follow::follow(&record, wrapper, &patience, lines, cancel).await;
         if let Err(error) = mask::mask(&record, lines) {
@@ -183,6 +187,14 @@ fn records_below(run: &Path) -> Vec<PathBuf> {
         fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>()
     };
     below(run).iter().flat_map(|step| below(step)).collect()
+}
+
+/// A program of a traced request can go on with its trace.
+fn with_trace(mut env: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    if let Some(trace) = flow_domain::trace::current() {
+        env.insert("TRACEPARENT".to_owned(), trace.to_string());
+    }
+    env
 }
 
 fn never_ran() -> Exit {

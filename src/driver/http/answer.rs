@@ -43,6 +43,11 @@ impl Answer {
         Self { status, body, headers: Vec::new() }
     }
 
+    /// A body that is not JSON.
+    pub fn of_type(status: Status, media: &'static str, body: Vec<u8>) -> Self {
+        Self { status, body: Some(body), headers: vec![Header::new("Content-Type", media)] }
+    }
+
     pub fn no_content() -> Self {
         Self { status: Status::NoContent, body: None, headers: Vec::new() }
     }
@@ -64,6 +69,7 @@ impl<'r> Responder<'r, 'static> for Answer {
         let mut response = Response::build();
         response.status(self.status);
         if let Some(body) = self.body {
+            // An answer's own headers come after this one and win.
             response.header(ContentType::JSON).sized_body(body.len(), Cursor::new(body));
         }
         for header in self.headers {

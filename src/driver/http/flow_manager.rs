@@ -17,6 +17,7 @@ use super::idempotency::IdempotencyKey;
 use super::prefer::{DEFAULT_WAIT_S, Prefer};
 use super::query::Query;
 use super::run_view::{RunView, path_of};
+use super::traced::Traced;
 use super::{Answer, Handled, Operation, Resource, Services};
 
 #[derive(Deserialize, JsonSchema)]
@@ -100,6 +101,7 @@ pub(super) fn resource() -> Resource {
                 "Idempotency-Key",
                 "The same key with the same body gives the same run, for 24 hours",
             )
+            .takes_header("traceparent", "W3C Trace Context: kept with the run, given to its child programs")
             .body::<StartFlow>()
             .query(
                 "plan",
@@ -134,6 +136,7 @@ async fn start(
     caller: Learner,
     prefer: Prefer,
     key: IdempotencyKey,
+    traced: Traced,
     query: Query,
     body: JsonBody<StartFlow>,
 ) -> Handled {
@@ -144,7 +147,7 @@ async fn start(
         return Answer::ok(&services.flows.plan(&caller, flow.0, &input).await?);
     }
     let idempotency = key.of(&caller, "POST /flow-manager".to_owned(), &json!([flow.0, input]));
-    let started = services.flows.start(&caller, flow.0, input, idempotency).await?;
+    let started = traced.of(services.flows.start(&caller, flow.0, input, idempotency)).await?;
     let wait = Duration::from_secs(prefer.wait_s(DEFAULT_WAIT_S));
     let run = services.flows.wait(started, wait).await?;
     answer(&run, prefer, DEFAULT_WAIT_S)

@@ -22,8 +22,7 @@ const STAY_WITH_HTTPS: &str = "max-age=31536000";
 /// Seconds for which a browser need not ask again whether it may call.
 const PREFLIGHT_KEPT: &str = "600";
 const ALLOWED_METHODS: &str = "GET, POST, DELETE";
-const ALLOWED_HEADERS: &str =
-    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, X-Request-Id";
+const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, X-Request-Id, traceparent";
 const EXPOSED_HEADERS: &str = "ETag, Location, Preference-Applied, Retry-After, X-Cache, X-Request-Id";
 
 /// Sets what is not set.

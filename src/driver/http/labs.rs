@@ -19,6 +19,7 @@ use super::lab_view::{LabView, SessionView};
 use super::prefer::Prefer;
 use super::query::Query;
 use super::run_view::RunView;
+use super::traced::Traced;
 use super::{Answer, Handled, Operation, Resource, Services};
 
 /// A lab takes its time: who says nothing is answered at once.
@@ -125,11 +126,12 @@ async fn launch(
     caller: Learner,
     lab: &str,
     prefer: Prefer,
+    traced: Traced,
     query: Query,
     _body: MaybeJsonBody<Nothing>,
 ) -> Handled {
     query.only(&[])?;
-    waited(services, services.labs.launch(&caller, lab).await?, prefer).await
+    waited(services, traced.of(services.labs.launch(&caller, lab)).await?, prefer).await
 }
 
 #[post("/labs/<lab>/submit", data = "<body>")]
@@ -138,6 +140,7 @@ async fn submit(
     caller: Learner,
     lab: &str,
     prefer: Prefer,
+    traced: Traced,
     key: IdempotencyKey,
     query: Query,
     body: MaybeJsonBody<SubmitLab>,
@@ -146,7 +149,7 @@ async fn submit(
     let answers = body.0.and_then(|body| body.answers).map(Value::Object);
     let idempotency = key.of(&caller, format!("POST /labs/{lab}/submit"), &json!([answers]));
     services.labs.touch_by_name(&caller, lab).await?;
-    waited(services, services.labs.submit(&caller, lab, answers, idempotency).await?, prefer).await
+    waited(services, traced.of(services.labs.submit(&caller, lab, answers, idempotency)).await?, prefer).await
 }
 
 #[post("/labs/<lab>/finish", data = "<_body>")]
@@ -155,11 +158,12 @@ async fn finish(
     caller: Learner,
     lab: &str,
     prefer: Prefer,
+    traced: Traced,
     query: Query,
     _body: MaybeJsonBody<Nothing>,
 ) -> Handled {
     query.only(&[])?;
-    waited(services, services.labs.end(&caller, lab, Moved::Finish).await?, prefer).await
+    waited(services, traced.of(services.labs.end(&caller, lab, Moved::Finish)).await?, prefer).await
 }
 
 #[post("/labs/<lab>/reset", data = "<_body>")]
@@ -168,11 +172,12 @@ async fn reset(
     caller: Learner,
     lab: &str,
     prefer: Prefer,
+    traced: Traced,
     query: Query,
     _body: MaybeJsonBody<Nothing>,
 ) -> Handled {
     query.only(&[])?;
-    waited(services, services.labs.end(&caller, lab, Moved::Reset).await?, prefer).await
+    waited(services, traced.of(services.labs.end(&caller, lab, Moved::Reset)).await?, prefer).await
 }
 
 #[get("/labs/<lab>/session")]

@@ -1,6 +1,6 @@
 //! What is known of a request while it is answered, and what every answer carries: its id, one line in the log.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use flow_domain::UserId;
@@ -12,6 +12,8 @@ use rocket::request::Request;
 use rocket::{Data, Response};
 use uuid::Uuid;
 
+use super::request_meters::RequestMeters;
+use super::traced::Traced;
 use super::{Problem, headers};
 
 pub const REQUEST_ID: &str = "X-Request-Id";
@@ -91,7 +93,11 @@ impl Fairing for Requests {
         let exchange = Exchange::of(request);
         response.set_raw_header(REQUEST_ID, exchange.id.clone());
         headers::set(request, response);
-        info!("{}", line(request, exchange, response.status().code));
+        let status = response.status().code;
+        if let Some(meters) = request.rocket().state::<Arc<RequestMeters>>() {
+            meters.answered(request, status, exchange.started.elapsed());
+        }
+        info!("{}", line(request, exchange, status));
     }
 }
 
@@ -116,6 +122,9 @@ fn line(request: &Request<'_>, exchange: &Exchange, status: u16) -> String {
         exchange.started.elapsed().as_millis(),
         exchange.id
     );
+    if let Some(trace) = Traced::sent(request) {
+        line.push_str(&format!(" trace={}", trace.trace()));
+    }
     if let Some(user) = exchange.user.get() {
         line.push_str(&format!(" user={user}"));
     }

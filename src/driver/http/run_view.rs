@@ -31,6 +31,9 @@ pub(super) struct RunView<'a> {
     error: Option<&'a RunError>,
     /// The run that this one is a retry of.
     parent_id: Option<RunId>,
+    /// The `traceparent` of the request that started it; left out if it had none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
     links: Links,
 }
 
@@ -89,6 +92,7 @@ impl<'a> RunView<'a> {
             tasks: None,
             error: head.error.as_ref(),
             parent_id: run.parent,
+            traceparent: run.trace.as_ref().map(ToString::to_string),
             links: Links {
                 events: format!("{this}/events"),
                 why: format!("{this}/why"),

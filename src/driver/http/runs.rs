@@ -21,6 +21,7 @@ use super::idempotency::IdempotencyKey;
 use super::leash::leash;
 use super::query::Query;
 use super::run_view::{RunView, path_of};
+use super::traced::Traced;
 use super::{Answer, Handled, Operation, Problem, Resource, Services};
 
 const DEFAULT_LIMIT: i64 = 50;
@@ -230,6 +231,7 @@ async fn retry(
     id: &str,
     query: Query,
     key: IdempotencyKey,
+    traced: Traced,
     body: MaybeJsonBody<RetryRun>,
 ) -> Handled {
     let from = query.only(&["from"])?.text("from");
@@ -237,7 +239,7 @@ async fn retry(
     let id = run_id(id)?;
     let scope = format!("POST {}/retry", path_of(id));
     let idempotency = key.of(&caller, scope, &json!([from, input]));
-    let started = services.flows.retry(&caller, id, from, input, idempotency).await?;
+    let started = traced.of(services.flows.retry(&caller, id, from, input, idempotency)).await?;
     let answer = Answer::created(&RunView::new(&started.run))?;
     Ok(answer.header("Location", path_of(started.run.id)))
 }

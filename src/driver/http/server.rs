@@ -19,11 +19,13 @@ use rocket::{Build, Phase, Rocket, State, get, routes};
 use serde_json::Value;
 
 use super::health::{Checkup, Readiness};
+use super::metrics::Metrics;
+use super::request_meters::RequestMeters;
 use super::requests::Requests;
 use super::streams::Streams;
 use super::{
     Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, labs, login, me,
-    openapi, openid, patience, power_plants, rooms, runs, sessions, stay, user_create, users,
+    metrics, openapi, openid, patience, power_plants, rooms, runs, sessions, stay, user_create, users,
 };
 
 /// What handlers may call.
@@ -36,6 +38,7 @@ pub struct Services {
     pub labs: Arc<Labs>,
     pub checkup: Arc<Checkup>,
     pub readiness: Arc<Readiness>,
+    pub metrics: Arc<Metrics>,
     pub openid: Arc<OpenIdDoor>,
     pub access_tokens: Arc<AccessTokens>,
     pub plants: Arc<PlantDesk>,
@@ -76,6 +79,7 @@ fn resources() -> Vec<Resource> {
         openid::resource(),
         user_create::resource(),
         power_plants::resource(),
+        metrics::resource(),
     ]
 }
 
@@ -108,7 +112,9 @@ pub fn build(settings: &HttpSettings, services: Services) -> Rocket<Build> {
         operations.extend(resource.operations);
     }
     let page = Page(openapi::document(&operations));
-    rocket.mount("/", routes![page]).manage(page).manage(Operations(operations))
+    let rocket = rocket.mount("/", routes![page]).manage(page).manage(Operations(operations));
+    let meters = RequestMeters::of(rocket.routes());
+    rocket.manage(Arc::new(meters))
 }
 
 /// Serves until its `Shutdown` is notified. The error names what kept it from listening.

@@ -37,6 +37,11 @@ impl Streams {
         Arc::new(Self { settings, taken: Mutex::default() })
     }
 
+    /// Taken places.
+    pub fn open(&self) -> usize {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+
     /// How long a reader may take nothing.
     pub(super) fn stall(&self) -> Duration {
         self.settings.stall

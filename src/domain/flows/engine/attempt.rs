@@ -15,6 +15,7 @@ use crate::flows::outcome::{Outcome, Reason};
 use crate::flows::run::Run;
 use crate::flows::secret::Given;
 use crate::flows::task::{Policy, Task};
+use crate::trace;
 
 /// How long what was ended by force may take to be gone.
 pub(super) const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -104,7 +105,11 @@ impl Engine {
         let stop = CancelSignal::new();
         let context = self.context(run, position, stop.clone(), reports.clone());
         let leaves = self.leaves_children && call.task().pins_host();
-        let handle = AbortOnDropHandle::new(tokio::spawn(async move {
+        let trace = run.trace.as_ref().map(|trace| {
+            let step = &run.steps[position];
+            trace.child(&format!("{}/{}/{}", run.id, step.name, step.attempt))
+        });
+        let handle = AbortOnDropHandle::new(tokio::spawn(trace::under(trace, async move {
             let outcome = match call {
                 Call::Run(task, input) => task.run(&context, Arc::unwrap_or_clone(input)).await,
                 Call::Undo(task, input, output) => {
@@ -112,7 +117,7 @@ impl Engine {
                 }
             };
             scrubbed(&given, outcome)
-        }));
+        })));
         Calling { handle, position, stop, reports, leaves }
     }
 

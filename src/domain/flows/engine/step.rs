@@ -1,7 +1,7 @@
 //! Forward: starting a step, going on with one, and what its end means.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use serde_json::Value;
@@ -11,6 +11,7 @@ use super::bounds::{clean, conclude};
 use super::{Engine, Halt, is_to_blame};
 use crate::CancelSignal;
 use crate::clock;
+use crate::flows::meters::StepEnd;
 use crate::flows::outcome::{Outcome, Reason};
 use crate::flows::reference::{Root, walk};
 use crate::flows::run::{Failure, Run};
@@ -127,8 +128,10 @@ impl Engine {
                 return self.settle(run).await;
             }
         };
+        let begun = Instant::now();
         let ended = self.attempt(run, position, Call::Run(task.clone(), input), policy, cancel).await?;
         drop(slot);
+        self.count_step(run, position, ended.end(), begun);
         let step = &run.steps[position];
         log::info!(
             "run={} step={} task={} attempt={} {}",
@@ -136,7 +139,7 @@ impl Engine {
             step.name,
             step.task,
             step.attempt,
-            ended.word()
+            ended.end().as_str()
         );
         let now = clock::now();
         match ended {
@@ -175,6 +178,12 @@ impl Engine {
         self.settle(run).await
     }
 
+    pub(super) fn count_step(&self, run: &Run, position: usize, end: StepEnd, begun: Instant) {
+        if let Some(meters) = self.meters.get() {
+            meters.step_ended(&run.definition.name, &run.steps[position].task, end, begun.elapsed());
+        }
+    }
+
     /// Another attempt if one is left or none was to blame, else the step has failed.
     fn try_again(
         &self,
@@ -208,17 +217,17 @@ impl Engine {
 }
 
 impl Ended {
-    fn word(&self) -> &'static str {
+    fn end(&self) -> StepEnd {
         match self {
-            Ended::Outcome(Outcome::Done(_)) => "done",
-            Ended::Outcome(Outcome::Retry { .. }) => "retry",
-            Ended::Outcome(Outcome::Fail(_) | Outcome::FailClean(_)) => "failed",
-            Ended::Outcome(Outcome::WaitUntil(_)) => "waits",
-            Ended::TimedOut => "timed out",
-            Ended::Cancelled => "cancelled",
-            Ended::Panicked => "panicked",
-            Ended::Abandoned => "abandoned",
-            Ended::Parked => "parked",
+            Ended::Outcome(Outcome::Done(_)) => StepEnd::Done,
+            Ended::Outcome(Outcome::Retry { .. }) => StepEnd::Retry,
+            Ended::Outcome(Outcome::Fail(_) | Outcome::FailClean(_)) => StepEnd::Failed,
+            Ended::Outcome(Outcome::WaitUntil(_)) => StepEnd::Waits,
+            Ended::TimedOut => StepEnd::TimedOut,
+            Ended::Cancelled => StepEnd::Cancelled,
+            Ended::Panicked => StepEnd::Panicked,
+            Ended::Abandoned => StepEnd::Abandoned,
+            Ended::Parked => StepEnd::Parked,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::lease::RENEW_EVERY;
 use super::{Engine, Watch};
 use crate::flows::run::Run;
 use crate::flows::store::{Created, Idempotency, NewRun};
-use crate::{Kind, Result, RunId};
+use crate::{Kind, Result, RunId, trace};
 
 /// A run that was handed in.
 pub struct Submitted {
@@ -32,6 +32,7 @@ impl Engine {
         mut run: Run,
         idempotency: Option<Idempotency>,
     ) -> Result<Submitted> {
+        run.trace = trace::current();
         let claim = self.takes(&run);
         if claim {
             run.claim(self.worker.id, run.created_at);
@@ -48,6 +49,7 @@ impl Engine {
         mut run: Run,
         idempotency: Option<Idempotency>,
     ) -> Result<Submitted> {
+        run.trace = trace::current();
         let claim = self.takes(&run);
         if claim {
             run.claim(self.worker.id, run.created_at);
@@ -88,6 +90,9 @@ impl Engine {
 
     /// Drives a stored run, if its claim was stored with it.
     fn begin(self: &Arc<Self>, mut run: Run, created: Created, claim: bool) -> Submitted {
+        if let (Created::Stored { .. }, Some(meters)) = (&created, self.meters.get()) {
+            meters.run_created(&run.definition.name);
+        }
         let watch = match created {
             Created::Stored { claimed: true } => Some(self.take(run.clone())),
             Created::Stored { claimed: false } if claim => {

@@ -1,11 +1,14 @@
 //! Backward: taking a started step back, as durably as it was done.
 
+use std::time::Instant;
+
 use super::attempt::{Call, Ended};
 use super::bounds::clean;
 use super::step::{backoff, is_outage, policy_of};
 use super::{Engine, Halt, is_to_blame};
 use crate::CancelSignal;
 use crate::clock;
+use crate::flows::meters::StepEnd;
 use crate::flows::outcome::{Outcome, Reason};
 use crate::flows::run::Run;
 
@@ -40,6 +43,7 @@ impl Engine {
 
         let input = self.real_input(run, position).await;
         let slot = self.slots.acquire().await;
+        let begun = Instant::now();
         let ended = match input {
             Ok(input) => {
                 let call = Call::Undo(task, input, run.steps[position].output.clone());
@@ -50,6 +54,12 @@ impl Engine {
             }
         };
         drop(slot);
+        let end = match ended {
+            Ended::Outcome(Outcome::Done(_)) => StepEnd::Undone,
+            Ended::Parked => StepEnd::Parked,
+            _ => StepEnd::UndoFailed,
+        };
+        self.count_step(run, position, end, begun);
 
         let step = &run.steps[position];
         let attempt = step.undo_attempt;

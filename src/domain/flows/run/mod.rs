@@ -24,6 +24,7 @@ use super::reference::Scope;
 use super::secret::Given;
 use super::step::{Step, StepStatus, UndoStatus};
 use super::store::{Checkpoint, Release};
+use crate::trace::TraceParent;
 use crate::users::Caller;
 use crate::{Cancel, RunId, WorkerId};
 
@@ -70,6 +71,8 @@ pub struct Run {
     /// With its references resolved.
     pub concurrency_key: Option<String>,
     pub created_at: Timestamp,
+    /// Of the request that it was started by.
+    pub trace: Option<TraceParent>,
     pub head: Head,
     /// In order of start.
     pub steps: Vec<Step>,
@@ -179,6 +182,7 @@ impl Run {
             parent,
             concurrency_key,
             created_at,
+            trace: None,
             head,
             steps,
             given: Given::default(),

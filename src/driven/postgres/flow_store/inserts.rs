@@ -90,13 +90,14 @@ async fn insert(transaction: &Transaction<'_>, new: &NewRun, announce: bool) -> 
         transaction,
         "insert into flow_run (id, owner, epoch, version, event_seq, takeovers, cursor, percent, status, started_at,
                                claimable_at, flow, flow_version, caller_id, caller_role, parent_id, created_at,
-                               concurrency_key, ticket, input, host)
+                               concurrency_key, ticket, input, host, trace)
          select $1::uuid, case when c.claimed then $2::uuid end, case when c.claimed then 1 else 0 end, 1,
                 $15::bigint + case when c.claimed then 1 else 0 end, 0, $3::int, $4::smallint,
                 case when c.claimed then 'running' else 'queued' end, case when c.claimed then $10::timestamptz end,
                 case when not c.claimed and $13::bool then now() end, $5::text, $6::text, $7::uuid, $8::text,
                 $9::uuid, $10::timestamptz, $11::text,
-                case when $11::text is not null then nextval('flow_run_ticket') end, $12::json, $16::text
+                case when $11::text is not null then nextval('flow_run_ticket') end, $12::json, $16::text,
+                $17::text
          from (select $14::bool as claimed) c",
         &[
             &run.id.0,
@@ -115,6 +116,7 @@ async fn insert(transaction: &Transaction<'_>, new: &NewRun, announce: bool) -> 
             &claimed,
             &(head.event_seq - i64::from(new.claim)),
             &head.host_id,
+            &run.trace.as_ref().map(ToString::to_string),
         ],
     )
     .await?;

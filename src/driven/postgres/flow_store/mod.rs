@@ -25,6 +25,7 @@ use flow_domain::flows::store::{
 use flow_domain::{Cancel, Result, RunId, WorkerId};
 use tokio_postgres::Config;
 
+use super::meters::BatchMeters;
 use super::pool::{PgPool, column};
 use signals::Signals;
 use writer::Writer;
@@ -37,6 +38,8 @@ pub struct PgFlowStore {
     /// For leases alone: a renewal never waits behind a request.
     lease_pool: PgPool,
     writer: Writer,
+    /// What the writer wrote.
+    pub batches: Arc<BatchMeters>,
     signals: Signals,
     definitions: Mutex<HashMap<Arc<str>, Arc<Definition>>>,
     /// Tells all processes of a new run that its creator did not claim.
@@ -46,10 +49,12 @@ pub struct PgFlowStore {
 impl PgFlowStore {
     /// `config` is used for the connections outside the pool; it carries the session's settings already.
     pub fn new(pool: PgPool, lease_pool: PgPool, config: &Config) -> Self {
+        let batches = Arc::<BatchMeters>::default();
         Self {
             pool,
             lease_pool,
-            writer: Writer::start(config.clone()),
+            writer: Writer::start(config.clone(), batches.clone()),
+            batches,
             signals: Signals::start(config.clone()),
             definitions: Mutex::default(),
             announces: true,

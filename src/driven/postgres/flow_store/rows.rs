@@ -6,6 +6,7 @@ use flow_domain::flows::definition::Definition;
 use flow_domain::flows::outcome::Reason;
 use flow_domain::flows::run::{Cause, Head, Run, RunError, RunStatus};
 use flow_domain::flows::step::{Step, StepStatus, UndoStatus};
+use flow_domain::trace::TraceParent;
 use flow_domain::users::{Caller, Role};
 use flow_domain::{Cancel, Error, Result, RunId, UserId, WorkerId};
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ macro_rules! run_columns {
     () => {
         "r.id, r.owner, r.epoch, r.version, r.event_seq, r.takeovers, r.cursor, r.percent, r.cancel_requested, \
          r.cancel_forced, r.status, r.started_at, r.finished_at, r.wake_at, r.cause, r.error, r.superseded_by, r.host, r.created_at, r.flow, \
-         r.flow_version, r.caller_id, r.caller_role, r.parent_id, r.concurrency_key, r.input"
+         r.flow_version, r.caller_id, r.caller_role, r.parent_id, r.concurrency_key, r.input, r.trace"
     };
 }
 pub(super) use run_columns;
@@ -52,7 +53,7 @@ pub(super) fn run(row: &Row, definition: Arc<Definition>, steps: Vec<Step>) -> R
         id: UserId(column(row, "caller_id")?),
         role: Role::parse(&role).ok_or_else(|| unknown("role", &role))?,
     };
-    Ok(Run::load(
+    let mut run = Run::load(
         RunId(column(row, "id")?),
         definition,
         hash.into(),
@@ -63,7 +64,9 @@ pub(super) fn run(row: &Row, definition: Arc<Definition>, steps: Vec<Step>) -> R
         column(row, "created_at")?,
         head,
         steps,
-    ))
+    );
+    run.trace = column::<Option<String>>(row, "trace")?.as_deref().and_then(TraceParent::parse);
+    Ok(run)
 }
 
 /// Of any row with the two columns.

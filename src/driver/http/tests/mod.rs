@@ -109,6 +109,7 @@ impl Parts {
             }),
             plants: Refusing::plants(),
             https: false,
+            metrics: Arc::default(),
         };
         let rocket = server::build(&settings, services).mount("/t", routes::all());
         (rocket, Self { tokens, user, readiness, users, part })
@@ -195,8 +196,7 @@ fn flows() -> Arc<Flows> {
         labels: vec![],
         tasks: vec![],
     };
-    let ports = Arc::new(TestContext::new().ports);
-    let secrets = Arc::new(SecretsFile(None));
+    let (ports, secrets) = (Arc::new(TestContext::new().ports), Arc::new(SecretsFile(None)));
     let setup = Setup {
         store: store.clone(),
         registry: registry.clone(),

@@ -38,7 +38,7 @@ macro_rules! arrays {
 arrays!(Created {
     id: Uuid, owner: Option<Uuid>, epoch: i64, event_seq: i64, cursor: Option<i32>, flow: String,
     flow_version: String, caller_id: Uuid, caller_role: &'static str, parent_id: Option<Uuid>,
-    created_at: Timestamp, input: String,
+    created_at: Timestamp, input: String, trace: Option<String>,
 });
 
 arrays!(Moved {
@@ -101,7 +101,7 @@ impl Arrays {
 
     /// In the order of the statement's numbers.
     pub(super) fn parameters(&self, shape: Shape) -> Parameters<'_> {
-        let mut parameters = Vec::with_capacity(57);
+        let mut parameters = Vec::with_capacity(58);
         let single = matches!(shape, Shape::OneRun | Shape::OneStep);
         if shape != Shape::OneRun {
             self.moved.push_to(single, &mut parameters);
@@ -153,6 +153,7 @@ impl Created {
         self.parent_id.push(run.parent.map(|parent| parent.0));
         self.created_at.push(run.created_at);
         self.input.push(run.input.to_string());
+        self.trace.push(run.trace.as_ref().map(ToString::to_string));
     }
 }
 

@@ -9,7 +9,8 @@ mod columns;
 mod socket;
 mod statement;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use flow_domain::flows::run::Run;
 use flow_domain::flows::store::{Ack, Checkpoint};
@@ -17,6 +18,7 @@ use flow_domain::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::Config;
 
+use crate::driven::postgres::meters::BatchMeters;
 use batch::{Connection, Failed};
 
 /// Writes in one statement. Twice as many save little more, and a fault makes the whole batch be sent again.
@@ -37,9 +39,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(config: Config) -> Self {
+    pub(super) fn start(config: Config, meters: Arc<BatchMeters>) -> Self {
         let (queue, waiting) = mpsc::channel(MOST_WAITING);
-        tokio::spawn(write(config, waiting));
+        tokio::spawn(write(config, waiting, meters));
         Self { queue }
     }
 
@@ -64,7 +66,7 @@ impl Writer {
 
 type Waiting = mpsc::Receiver<Write>;
 
-async fn write(config: Config, mut waiting: Waiting) {
+async fn write(config: Config, mut waiting: Waiting, meters: Arc<BatchMeters>) {
     let mut connection = None;
     let mut writes = Vec::with_capacity(MOST_WRITES);
     while gather(&mut waiting, &mut connection, &mut writes).await {
@@ -72,7 +74,7 @@ async fn write(config: Config, mut waiting: Waiting) {
         writes.sort_unstable_by_key(Write::run);
         let mut groups = vec![std::mem::take(&mut writes)];
         while let Some(group) = groups.pop() {
-            groups.extend(write_group(&config, &mut waiting, &mut connection, group).await);
+            groups.extend(write_group(&config, &mut waiting, &mut connection, &meters, group).await);
         }
     }
 }
@@ -94,6 +96,7 @@ async fn write_group(
     config: &Config,
     waiting: &mut Waiting,
     connection: &mut Option<Connection>,
+    meters: &BatchMeters,
     mut group: Vec<Write>,
 ) -> Vec<Vec<Write>> {
     loop {
@@ -125,8 +128,10 @@ async fn write_group(
                 }
             },
         };
+        let begun = Instant::now();
         match open.write(&group).await {
             Ok(stored) => {
+                meters.stored(group.len(), begun.elapsed());
                 *connection = Some(open);
                 for write in group {
                     write.answer(&stored);

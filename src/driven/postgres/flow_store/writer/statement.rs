@@ -33,7 +33,7 @@ impl Shape {
 
 macro_rules! run_columns {
     () => {
-        "id, owner, epoch, event_seq, cursor, flow, flow_version, caller_id, caller_role, parent_id, created_at, input"
+        "id, owner, epoch, event_seq, cursor, flow, flow_version, caller_id, caller_role, parent_id, created_at, input, trace"
     };
 }
 
@@ -50,9 +50,9 @@ macro_rules! created {
         concat!(
             "insert into flow_run (", run_columns!(), ", version, takeovers, percent, status, started_at)
              select n.id, n.owner, n.epoch, n.event_seq, n.cursor, n.flow, n.flow_version, n.caller_id, n.caller_role,
-                    n.parent_id, n.created_at, n.input::json, 1, 0, 0, 'running', n.created_at
+                    n.parent_id, n.created_at, n.input::json, n.trace, 1, 0, 0, 'running', n.created_at
              from unnest($39::uuid[], $40::uuid[], $41::bigint[], $42::bigint[], $43::int[], $44::text[],
-                         $45::text[], $46::uuid[], $47::text[], $48::uuid[], $49::timestamptz[], $50::text[])
+                         $45::text[], $46::uuid[], $47::text[], $48::uuid[], $49::timestamptz[], $50::text[], $51::text[])
                  as n(", run_columns!(), ")"
         )
     };
@@ -132,7 +132,7 @@ const ANY: &str = concat!(
      ), told as (
         insert into event (run_id, number, kind, at, step, attempt, data)
         select e.run_id, e.number, e.kind, e.at, e.step, e.attempt, e.data::json
-        from unnest($51::uuid[], $52::bigint[], $53::text[], $54::timestamptz[], $55::text[], $56::int[], $57::text[])
+        from unnest($52::uuid[], $53::bigint[], $54::text[], $55::timestamptz[], $56::text[], $57::int[], $58::text[])
             as e(run_id, number, kind, at, step, attempt, data)
         where e.run_id in (select m.id from moved m)
      )
@@ -142,7 +142,7 @@ const ANY: &str = concat!(
 const ONE_RUN: &str = concat!(
     "insert into flow_run (", run_columns!(), ", version, takeovers, percent, status, started_at)
      values ($1::uuid, $2::uuid, $3::bigint, $4::bigint, $5::int, $6::text, $7::text, $8::uuid, $9::text, $10::uuid,
-             $11::timestamptz, $12::text::json, 1, 0, 0, 'running', $11::timestamptz)"
+             $11::timestamptz, $12::text::json, $13::text, 1, 0, 0, 'running', $11::timestamptz)"
 );
 
 /// As [`STEPS`], with a value for each array. The step's run is the one that moved.

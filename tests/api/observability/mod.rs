@@ -1,0 +1,4 @@
+//! What those who watch the service see.
+
+mod metrics;
+mod traces;
