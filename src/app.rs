@@ -145,6 +145,7 @@ fn assemble(
         },
         works: config.worker.enabled,
         slots: config.worker.slots.get(),
+        limited: config.runs.at_once > 0,
         leaves_children: !in_container(),
     });
     let flow_meters = Arc::new(FlowMeters::new(&catalogue, &registry));

@@ -179,6 +179,8 @@ impl Service {
 
     /// The engine, the consumers of events, schedules and upkeep; returns when it holds its lease.
     pub(super) async fn set_to_work(&self) -> Result<JoinHandle<()>, String> {
+        let most = Some(self.config.runs.at_once).filter(|most| *most > 0).map(u32::from);
+        self.flows.set_limits(most).await.map_err(|error| error.to_string())?;
         let schedules = Arc::new(PgSchedules::new(self.stores.pool.clone()));
         tokio::spawn(schedule::run(Clockwork::new(self.flows.clone(), schedules)));
         tokio::spawn(session_time::keep(self.labs.clone()));

@@ -85,6 +85,8 @@ pub struct Database {
 pub struct Runs {
     /// 0 keeps all.
     pub retention_days: u16,
+    /// 0 is no limit.
+    pub at_once: u16,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -12,6 +12,8 @@ use crate::Fault;
 
 /// More steps than this are refused: a run's steps are kept in memory while it runs.
 const MOST_STEPS: usize = 200;
+/// A limit that is never reached is none.
+const MOST_AT_ONCE: u32 = 10_000;
 
 /// Every fault of `definition`, whose own pointer is `at`. Task names and inputs must be resolved already.
 pub fn check(definition: &Definition, registry: &Registry, at: &str) -> Vec<Fault> {
@@ -45,6 +47,10 @@ fn check_shape(definition: &Definition, at: &str, faults: &mut Vec<Fault>) {
     {
         let detail = format!("no task is named {start:?}");
         faults.push(Fault::new(format!("{at}/start_task"), "flow.target_unknown", detail));
+    }
+    if definition.at_once.is_some_and(|most| !(1..=MOST_AT_ONCE).contains(&most)) {
+        let detail = format!("1 to {MOST_AT_ONCE} runs at once");
+        faults.push(Fault::new(format!("{at}/at_once"), "flow.at_once_invalid", detail));
     }
     if let Some(fault) = definition.schedule.as_ref().and_then(Schedule::fault) {
         faults.push(Fault::new(format!("{at}/schedule"), "flow.schedule_invalid", fault));

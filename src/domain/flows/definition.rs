@@ -40,6 +40,10 @@ pub struct Definition {
     /// One run at a time per key; may hold references to `input` and `caller`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency_key: Option<String>,
+    /// So many of its runs go on at once, in the whole service; others wait in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub at_once: Option<u32>,
     /// When it starts by itself, for flow files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,

@@ -7,6 +7,7 @@ mod attempt;
 mod bounds;
 mod lease;
 mod live;
+mod pauses;
 mod plan;
 mod recover;
 mod reports;
@@ -30,6 +31,7 @@ pub use plan::{FlowPlan, PlannedStep};
 pub use submit::Submitted;
 
 use lease::RENEW_EVERY;
+use pauses::Pauses;
 
 use super::meters::FlowMeters;
 use super::registry::Registry;
@@ -66,6 +68,9 @@ pub struct Engine {
     leaves_children: bool,
     lease: Lease,
     live: Live,
+    pauses: Pauses,
+    /// Whether the service limits how many runs go on at once.
+    limited: bool,
     /// Steps that may be under way at once in this process.
     slots: Semaphore,
     stopping: CancellationToken,
@@ -91,6 +96,8 @@ pub struct Setup {
     /// Drives runs itself; else it only stores them for others.
     pub works: bool,
     pub slots: usize,
+    /// Whether the service limits how many runs go on at once; how many, its store knows.
+    pub limited: bool,
     /// A stop leaves child processes running, for the next start to find; in a container they would die with it.
     pub leaves_children: bool,
 }
@@ -107,6 +114,8 @@ impl Engine {
             leaves_children: setup.leaves_children,
             lease: Lease::default(),
             live: Live::default(),
+            pauses: Pauses::default(),
+            limited: setup.limited,
             slots: Semaphore::new(setup.slots),
             stopping: CancellationToken::new(),
             drives: TaskTracker::new(),
@@ -182,7 +191,7 @@ impl Engine {
             run.cancel(clock::now());
             self.settle(run).await?;
         }
-        Ok(())
+        if self.is_held_up(run) { Err(self.hold(run).await) } else { Ok(()) }
     }
 
     /// Sleeps through a short pause; lets the run go for a longer one.

@@ -1,5 +1,6 @@
 //! What callers may do with flows: the same for HTTP, queue, schedule and command line.
 
+mod gates;
 mod known;
 
 mod watch;

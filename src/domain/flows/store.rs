@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::event::Event;
+use super::gate::{Gate, LimitQueue, Pause};
 use super::run::{Head, Run, RunStatus};
 use super::step::Step;
 use crate::{Cancel, Result, RunId, UserId, WorkerId};
@@ -29,6 +30,8 @@ pub struct Checkpoint {
     pub release: Option<Release>,
     /// The run holds this key and its end hands it on.
     pub concurrency_key: Option<String>,
+    /// The run counts against limits, and its end makes room for another.
+    pub leaves: bool,
 }
 
 /// What a released run waits for.
@@ -38,6 +41,8 @@ pub enum Release {
     Final,
     /// Anyone may take it from this time on.
     At(Timestamp),
+    /// The end of a pause.
+    Paused,
 }
 
 /// What the store answers to a checkpoint.
@@ -77,7 +82,7 @@ pub struct Idempotency {
 
 #[derive(Clone, Debug)]
 pub enum Created {
-    /// Stored. `claimed` is false when its concurrency key is held by another run.
+    /// Stored. `claimed` is false when its concurrency key is held by another run, or as many go on as may.
     Stored { claimed: bool },
     /// The key was used before, with the same body: that run.
     Replayed(RunId),
@@ -122,6 +127,10 @@ pub struct Standing {
     pub key_holder: Option<RunId>,
     /// How many runs stand before this one for the key.
     pub key_queue: i64,
+    /// The limit that this run waits at.
+    pub limit: Option<LimitQueue>,
+    /// The oldest pause that is this run's, if one is.
+    pub pause: Option<Pause>,
     /// What the step under way last said of its progress.
     pub doing: Option<String>,
     /// Live processes that have all tasks, the label and the machine this run needs.
@@ -137,6 +146,8 @@ pub enum Signal {
     Offered(RunId),
     /// This run was asked to cancel.
     Cancel(RunId, Cancel),
+    /// There are other pauses than before.
+    Pauses,
     /// What was told for a while was not heard: all there may be is to be looked for.
     Missed,
 }
@@ -179,6 +190,19 @@ pub trait FlowStore: Send + Sync {
     async fn reopen(&self, checkpoint: Checkpoint) -> Result<Ack>;
     /// Marks all steps of an old run as taken over by a new one, in the transaction that stores it.
     async fn supersede(&self, old: RunId, old_version: i64, new: NewRun) -> Result<Created>;
+
+    /// From now on so many runs pass each gate at once; none: any number. Those go on that now may.
+    async fn set_limits(&self, limits: &[(Gate, Option<u32>)]) -> Result<()>;
+    /// Pauses, unless that gate is paused already; the pause that stands. All processes are told.
+    async fn pause(&self, pause: Pause) -> Result<Pause>;
+    /// Ends a pause and lets those go on that waited for its end; `false` when there was none. All are told.
+    async fn resume(&self, gate: &Gate) -> Result<bool>;
+    async fn pauses(&self) -> Result<Vec<Pause>>;
+    /// Lets those go on that wait for the end of a pause that has ended. For a process that let a run go for a pause
+    /// while another ended it.
+    async fn wake_paused(&self) -> Result<()>;
+    /// How many runs behind this gate a process has under way.
+    async fn under_way(&self, gate: &Gate) -> Result<i64>;
 
     async fn run(&self, id: RunId) -> Result<Option<Run>>;
     /// Runs without their steps, newest first.

@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::gate::{Gate, Pause};
 use super::run::{Run, RunError, RunStatus};
 use super::step::{Step, StepStatus, UndoStatus};
 use super::store::Standing;
 use crate::users::Role;
-use crate::{Cancel, RunId};
+use crate::{Cancel, RunId, UserId};
 
 /// A process that has not renewed its lease for this long, in seconds, is being replaced.
 const LOST_AFTER_S: f64 = 5.0;
@@ -32,6 +33,10 @@ pub struct Why {
 pub enum BlockedBy {
     /// Another run holds the concurrency key; so many wait before this one.
     ConcurrencyKey { key: String, run: Option<RunId>, ahead: i64 },
+    /// As many runs go on as may, of the flow or, without one, in all; so many wait before this one.
+    Limit { flow: Option<String>, at_once: i64, ahead: i64 },
+    /// No new step starts: the flow is paused or, without one, the whole service.
+    Paused { flow: Option<String>, since: Timestamp, by: UserId, reason: Option<String> },
     /// No live process has the tasks and the label that this run needs.
     NoWorker { runs_on: Option<String> },
     /// A started step's work lives on a machine none of whose processes is alive.
@@ -45,8 +50,13 @@ pub enum BlockedBy {
 pub fn explain(run: &Run, standing: &Standing, role: Role, now: Timestamp) -> Why {
     let blocked_by = blocked_by(run, standing);
     let retries = run.steps.last().is_some_and(|step| step.status == StepStatus::Failed) || undo_waits(run);
+    let mut sentence = sentence(run, standing, blocked_by.as_ref(), now);
+    let goes_on = matches!(run.head.status, RunStatus::Queued | RunStatus::Running | RunStatus::Waiting);
+    if let Some(pause) = standing.pause.as_ref().filter(|_| goes_on && !is_paused(blocked_by.as_ref())) {
+        sentence = format!("{sentence} {}", paused(pause));
+    }
     Why {
-        sentence: sentence(run, standing, blocked_by.as_ref(), now),
+        sentence,
         status: run.head.status,
         since: since(run),
         holder: standing.host.clone(),
@@ -69,6 +79,23 @@ fn blocked_by(run: &Run, standing: &Standing) -> Option<BlockedBy> {
                 ahead: standing.key_queue,
             })
         }
+        RunStatus::Queued | RunStatus::Undoing if let_go && standing.limit.is_some() => {
+            standing.limit.clone().map(|limit| BlockedBy::Limit {
+                flow: limit.gate.flow().map(str::to_owned),
+                at_once: limit.at_once,
+                ahead: limit.ahead,
+            })
+        }
+        RunStatus::Queued | RunStatus::Waiting
+            if let_go && run.head.wake_at.is_none() && standing.pause.is_some() =>
+        {
+            standing.pause.clone().map(|Pause { gate, since, by, reason }| BlockedBy::Paused {
+                flow: gate.flow().map(str::to_owned),
+                since,
+                by,
+                reason,
+            })
+        }
         _ if (let_go || lost.is_some()) && nobody_able && run.head.host_id.is_some() => Some(BlockedBy::Host),
         _ if let_go && nobody_able => Some(BlockedBy::NoWorker { runs_on: run.definition.runs_on.clone() }),
         _ => {
@@ -86,6 +113,17 @@ fn sentence(run: &Run, standing: &Standing, blocked_by: Option<&BlockedBy>, now:
             return format!(
                 "It waits for the key {key:?}, which another run holds; {ahead} more wait before it."
             );
+        }
+        Some(BlockedBy::Limit { flow, at_once, ahead }) => {
+            let whose = if flow.is_some() { "of this flow go" } else { "go" };
+            let before = match ahead {
+                0 => "it is next".to_owned(),
+                ahead => format!("{ahead} more wait before it"),
+            };
+            return format!("At most {at_once} runs {whose} on at once, and as many do; {before}.");
+        }
+        Some(BlockedBy::Paused { .. }) => {
+            return standing.pause.as_ref().map(paused).unwrap_or_default();
         }
         Some(BlockedBy::NoWorker { runs_on: Some(label) }) => {
             return format!("No live process has the label {label:?} and the tasks that this run needs.");
@@ -167,6 +205,22 @@ fn sentence(run: &Run, standing: &Standing, blocked_by: Option<&BlockedBy>, now:
     }
 }
 
+fn is_paused(blocked_by: Option<&BlockedBy>) -> bool {
+    matches!(blocked_by, Some(BlockedBy::Paused { .. }))
+}
+
+fn paused(pause: &Pause) -> String {
+    let what = match &pause.gate {
+        Gate::Flow(name) => format!("The flow {name:?}"),
+        Gate::Service => "The whole service".to_owned(),
+    };
+    let reason = pause.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!(
+        "{what} has been paused since {} by the user {}{reason}: no new step starts.",
+        pause.since, pause.by
+    )
+}
+
 fn reason(run: &Run) -> String {
     match &run.head.error {
         Some(RunError { detail, step: Some(step), .. }) => {
@@ -212,7 +266,14 @@ fn can_do(run: &Run, blocked_by: Option<&BlockedBy>, role: Role) -> Vec<String> 
         .then(|| call("cancel?force=true"));
     match run.head.status {
         RunStatus::Queued | RunStatus::Running | RunStatus::Waiting => {
-            [Some(call("cancel")), force].into_iter().flatten().collect()
+            let resume = match blocked_by {
+                Some(BlockedBy::Paused { flow: Some(_), .. }) => "POST /flow-manager/flows/{name}/resume",
+                Some(BlockedBy::Paused { flow: None, .. }) => "POST /flow-manager/resume",
+                _ => "",
+            };
+            let resume = (!resume.is_empty() && role >= Role::Operator)
+                .then(|| resume.replace("{name}", &run.definition.name));
+            [Some(call("cancel")), force, resume].into_iter().flatten().collect()
         }
         RunStatus::Undoing => force.filter(|_| blocked_by == Some(&BlockedBy::Host)).into_iter().collect(),
         _ if superseded => Vec::new(),

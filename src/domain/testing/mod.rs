@@ -8,7 +8,10 @@
 
 mod datasets;
 mod events;
+mod flow_store;
+mod grade_evidence;
 mod http;
+mod lab_sessions;
 mod logins;
 mod refusing;
 mod revocations;
@@ -23,7 +26,10 @@ use serde_json::Value;
 
 pub use datasets::MemoryDatasets;
 pub use events::{KnownTokens, MemoryCache, MemoryOutbox, Unsealed};
+pub use flow_store::MemoryFlowStore;
+pub use grade_evidence::MemoryGradeEvidence;
 pub use http::CannedHttp;
+pub use lab_sessions::MemoryLabSessions;
 pub use logins::MemoryLogins;
 pub use refusing::Refusing;
 pub use revocations::MemoryRevocations;

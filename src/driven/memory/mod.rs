@@ -1,10 +1,6 @@
 //! Adapters without a database, for tests: each passes the contract suite of its PostgreSQL twin.
 
-mod datasets;
-mod flow_store;
-mod grade_evidence;
 mod identities;
-mod lab_sessions;
 mod lab_times;
 mod queue;
 mod rooms;
@@ -13,11 +9,7 @@ mod state_copies;
 mod step_checks;
 mod timelines;
 
-pub use datasets::MemoryDatasets;
-pub use flow_store::MemoryFlowStore;
-pub use grade_evidence::MemoryGradeEvidence;
 pub use identities::{MemoryIdentities, MemorySignInJournal};
-pub use lab_sessions::MemoryLabSessions;
 pub use lab_times::MemoryLabTimes;
 pub use queue::MemoryQueue;
 pub use rooms::MemoryRoomStore;
@@ -26,7 +18,10 @@ pub use state_copies::MemoryStateCopies;
 pub use step_checks::MemoryStepChecks;
 pub use timelines::MemoryTimelines;
 // The domain keeps these for the tests of tasks.
-pub use flow_domain::testing::{MemoryLogins, MemoryRevocations, MemoryUsers};
+pub use flow_domain::testing::{
+    MemoryDatasets, MemoryFlowStore, MemoryGradeEvidence, MemoryLabSessions, MemoryLogins, MemoryRevocations,
+    MemoryUsers,
+};
 
 use std::sync::{Mutex, MutexGuard};
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flow_domain::flows::FlowStore;
 use flow_domain::flows::event::Event;
+use flow_domain::flows::gate::{Gate, Pause};
 use flow_domain::flows::run::{Run, RunStatus};
 use flow_domain::flows::store::{Ack, Checkpoint, Created, NewRun, RunFilter, Signal, Standing, Worker};
 use flow_domain::{Cancel, Result, RunId, WorkerId};
@@ -30,8 +31,8 @@ impl HintingFlowStore {
 impl FlowStore for HintingFlowStore {
     async fn create(&self, new: NewRun) -> Result<Created> {
         let (run, label) = (new.run.id, new.run.definition.runs_on.clone());
-        // With a key it was not claimed because another holds it.
-        let keyed = new.claim && new.run.concurrency_key.is_some();
+        // Then it was not claimed because others go first.
+        let keyed = new.claim && waits_in_turn(&new.run);
         let created = self.store.create(new).await?;
         self.hint(run, label, keyed, &created);
         Ok(created)
@@ -39,7 +40,7 @@ impl FlowStore for HintingFlowStore {
 
     async fn supersede(&self, old: RunId, old_version: i64, new: NewRun) -> Result<Created> {
         let (run, label) = (new.run.id, new.run.definition.runs_on.clone());
-        let keyed = new.claim && new.run.concurrency_key.is_some();
+        let keyed = new.claim && waits_in_turn(&new.run);
         let created = self.store.supersede(old, old_version, new).await?;
         self.hint(run, label, keyed, &created);
         Ok(created)
@@ -88,6 +89,30 @@ impl FlowStore for HintingFlowStore {
         self.store.reopen(checkpoint).await
     }
 
+    async fn set_limits(&self, limits: &[(Gate, Option<u32>)]) -> Result<()> {
+        self.store.set_limits(limits).await
+    }
+
+    async fn pause(&self, pause: Pause) -> Result<Pause> {
+        self.store.pause(pause).await
+    }
+
+    async fn resume(&self, gate: &Gate) -> Result<bool> {
+        self.store.resume(gate).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>> {
+        self.store.pauses().await
+    }
+
+    async fn wake_paused(&self) -> Result<()> {
+        self.store.wake_paused().await
+    }
+
+    async fn under_way(&self, gate: &Gate) -> Result<i64> {
+        self.store.under_way(gate).await
+    }
+
     async fn run(&self, id: RunId) -> Result<Option<Run>> {
         self.store.run(id).await
     }
@@ -103,4 +128,9 @@ impl FlowStore for HintingFlowStore {
     async fn standing(&self, run: &Run) -> Result<Standing> {
         self.store.standing(run).await
     }
+}
+
+/// Whether others may have to end before it: its key's holder, or those who go on where it may not yet.
+fn waits_in_turn(run: &Run) -> bool {
+    run.concurrency_key.is_some() || !run.gates.is_empty()
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flow_domain::flows::engine::FlowPlan;
+use flow_domain::flows::gate::PauseCard;
 use flow_domain::flows::run::Run;
 use flow_domain::users::Role;
 use rocket::http::{Method, Status};
@@ -62,6 +63,10 @@ struct FlowCard {
     /// JSON Schema of the input.
     input: Value,
     tasks: Vec<Value>,
+    /// So many of its runs go on at once; none: any number.
+    at_once: Option<u32>,
+    /// Its own pause, if it is paused.
+    paused: Option<PauseCard>,
 }
 
 /// A task that flows can chain.
@@ -176,6 +181,8 @@ fn flows(services: &State<Services>, caller: Learner, query: Query) -> Handled {
             .iter()
             .map(|step| json!({"name": step.name, "task": step.task_name(), "description": step.description}))
             .collect(),
+        at_once: definition.at_once,
+        paused: services.flows.pause_of(&definition.name).map(PauseCard::from),
     };
     let flows = services.flows.catalogue().iter().map(|flow| &flow.definition);
     Answer::ok(&Cards {

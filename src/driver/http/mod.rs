@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod openapi;
 mod openid;
 mod patience;
+mod pauses;
 mod power_plants;
 pub mod prefer;
 pub mod problem;

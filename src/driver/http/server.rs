@@ -25,7 +25,7 @@ use super::requests::Requests;
 use super::streams::Streams;
 use super::{
     Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, labs, login, me,
-    metrics, openapi, openid, patience, power_plants, rooms, runs, sessions, stay, user_create, users,
+    metrics, openapi, openid, patience, pauses, power_plants, rooms, runs, sessions, stay, user_create, users,
 };
 
 /// What handlers may call.
@@ -71,6 +71,7 @@ fn resources() -> Vec<Resource> {
         me::resource(),
         users::resource(),
         flow_manager::resource(),
+        pauses::resource(),
         runs::resource(),
         rooms::resource(),
         labs::resource(),

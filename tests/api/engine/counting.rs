@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flow_domain::flows::event::Event;
+use flow_domain::flows::gate::{Gate, Pause};
 use flow_domain::flows::run::{Run, RunStatus};
 use flow_domain::flows::store::{
     Ack, Checkpoint, Created, FlowStore, NewRun, RunFilter, Signal, Standing, Worker,
@@ -80,6 +81,30 @@ impl FlowStore for CountingStore {
 
     async fn supersede(&self, old: RunId, old_version: i64, new: NewRun) -> Result<Created> {
         self.inner.supersede(old, old_version, new).await
+    }
+
+    async fn set_limits(&self, limits: &[(Gate, Option<u32>)]) -> Result<()> {
+        self.inner.set_limits(limits).await
+    }
+
+    async fn pause(&self, pause: Pause) -> Result<Pause> {
+        self.inner.pause(pause).await
+    }
+
+    async fn resume(&self, gate: &Gate) -> Result<bool> {
+        self.inner.resume(gate).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>> {
+        self.inner.pauses().await
+    }
+
+    async fn wake_paused(&self) -> Result<()> {
+        self.inner.wake_paused().await
+    }
+
+    async fn under_way(&self, gate: &Gate) -> Result<i64> {
+        self.inner.under_way(gate).await
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>> {

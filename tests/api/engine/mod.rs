@@ -5,6 +5,7 @@ mod cancels;
 mod counting;
 mod deaf;
 mod force;
+mod gates;
 mod hostile;
 mod recovery;
 mod script;
@@ -91,6 +92,7 @@ impl Process {
             worker: worker(tasks),
             works: true,
             slots,
+            limited: true,
             leaves_children: false,
         });
         let definitions: Vec<Definition> =

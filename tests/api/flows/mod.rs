@@ -2,6 +2,7 @@
 
 mod ending;
 mod listing;
+mod pausing;
 mod planning;
 mod refusals;
 mod replicas;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::lease::RENEW_EVERY;
 use super::{Engine, Watch};
+use crate::flows::gate::Gate;
 use crate::flows::run::Run;
 use crate::flows::store::{Created, Idempotency, NewRun};
 use crate::{Kind, Result, RunId, trace};
@@ -22,6 +23,7 @@ impl Engine {
         let (label, host) = (run.definition.runs_on.as_ref(), run.head.host_id.as_ref());
         self.works
             && !self.stopping.is_cancelled()
+            && !self.pauses.stop(run)
             && label.is_none_or(|label| self.worker.labels.contains(label))
             && host.is_none_or(|host| *host == self.worker.host_id)
     }
@@ -33,6 +35,7 @@ impl Engine {
         idempotency: Option<Idempotency>,
     ) -> Result<Submitted> {
         run.trace = trace::current();
+        run.gates = Gate::of(&run.definition, self.limited);
         let claim = self.takes(&run);
         if claim {
             run.claim(self.worker.id, run.created_at);
@@ -50,6 +53,7 @@ impl Engine {
         idempotency: Option<Idempotency>,
     ) -> Result<Submitted> {
         run.trace = trace::current();
+        run.gates = Gate::of(&run.definition, self.limited);
         let claim = self.takes(&run);
         if claim {
             run.claim(self.worker.id, run.created_at);

@@ -14,10 +14,15 @@ use crate::flows::store::Signal;
 const CLAIM_AT_ONCE: usize = 100;
 /// Runs that wait for a claim are looked for at least this often, should a notification be lost.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// So often runs are looked for that wait for the end of a pause which has ended: left by a process that died between
+/// letting one go and hearing of the end.
+const WAKE_EVERY: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// Renews the lease and takes what comes, until [`Engine::stop`].
     pub async fn work(self: Arc<Self>) {
+        // Before the first lease, with which the process is ready: nothing starts that is paused.
+        self.learn_pauses().await;
         let renew = tokio::spawn(self.clone().renew());
         let listen = tokio::spawn(self.clone().listen());
         if self.works {
@@ -79,7 +84,11 @@ impl Engine {
                 }
                 Signal::Offered(run) => self.clone().accept(run).await,
                 Signal::Claimable => self.live.claimable.notify_one(),
-                Signal::Missed => self.catch_up().await,
+                Signal::Pauses => self.learn_pauses().await,
+                Signal::Missed => {
+                    self.learn_pauses().await;
+                    self.catch_up().await;
+                }
             }
         }
     }
@@ -115,6 +124,7 @@ impl Engine {
 
     async fn claim(self: Arc<Self>) {
         let mut pause = Duration::ZERO;
+        let mut woken = Instant::now();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -124,6 +134,10 @@ impl Engine {
             pause = LOOK_EVERY;
             if !self.lease.is_held() {
                 continue;
+            }
+            if woken.elapsed() >= WAKE_EVERY {
+                woken = Instant::now();
+                self.wake_paused().await;
             }
             let abandoned = self.lease.may_judge().then_some(LOST_AFTER);
             match self.store.claim(&self.worker, CLAIM_AT_ONCE, abandoned).await {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Cause, Next, Run, RunError, RunStatus};
+use super::{Cause, Failure, Next, Run, RunError, RunStatus};
 use crate::WorkerId;
 use crate::flows::definition::Route;
 use crate::flows::event::EventKind;
@@ -176,6 +176,12 @@ impl Run {
         self.touch(position);
     }
 
+    /// Its flow, or the whole service, is paused before the next step.
+    pub fn hold(&mut self, now: Timestamp) {
+        self.head.status = RunStatus::Waiting;
+        self.emit(EventKind::Run(RunStatus::Waiting), now, None, json!({"reason": "paused"}));
+    }
+
     fn wait(&mut self, until: Timestamp, now: Timestamp) {
         self.head.status = RunStatus::Waiting;
         self.head.wake_at = Some(until);
@@ -255,46 +261,5 @@ impl Run {
             self.head.percent = 100;
         }
         self.count_event();
-    }
-}
-
-/// How a step failed.
-pub struct Failure {
-    pub reason: Reason,
-    pub clean: bool,
-    pub cause: Cause,
-    pub unknown: bool,
-}
-
-impl Failure {
-    pub fn new(reason: Reason) -> Self {
-        Self { reason, clean: false, cause: Cause::Failure, unknown: false }
-    }
-
-    pub fn clean(reason: Reason) -> Self {
-        Self { clean: true, ..Self::new(reason) }
-    }
-
-    pub fn timed_out(reason: Reason) -> Self {
-        Self { cause: Cause::Timeout, ..Self::new(reason) }
-    }
-
-    pub fn unknown(reason: Reason) -> Self {
-        Self { unknown: true, ..Self::new(reason) }
-    }
-
-    pub fn cancelled() -> Self {
-        let reason = Reason::new("step.cancelled", "the run was cancelled while this step was under way");
-        Self { cause: Cause::Cancel, ..Self::new(reason) }
-    }
-
-    pub fn abandoned() -> Self {
-        let detail = "it was told to stop, did not end, and was left behind by force";
-        Self { cause: Cause::Cancel, ..Self::unknown(Reason::new("step.abandoned", detail)) }
-    }
-
-    pub fn host_lost() -> Self {
-        let detail = "its machine is gone, and what it did there was given up by force";
-        Self { cause: Cause::Cancel, ..Self::unknown(Reason::new("step.host_lost", detail)) }
     }
 }

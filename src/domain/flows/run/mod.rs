@@ -4,12 +4,13 @@
 //! `forward` and `backward`. What changed since the last durable write is collected and taken by [`Run::checkpoint`].
 
 mod backward;
+mod failure;
 mod forward;
 mod reach;
 mod retry;
 mod status;
 
-pub use forward::Failure;
+pub use failure::Failure;
 pub use status::{Cause, RunError, RunStatus};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use super::definition::{Definition, StepDefinition};
 use super::event::{Event, EventKind};
+use super::gate::Gate;
 use super::reference::Scope;
 use super::secret::Given;
 use super::step::{Step, StepStatus, UndoStatus};
@@ -70,6 +72,8 @@ pub struct Run {
     pub parent: Option<RunId>,
     /// With its references resolved.
     pub concurrency_key: Option<String>,
+    /// Whose limits it counts against.
+    pub gates: Vec<Gate>,
     pub created_at: Timestamp,
     /// Of the request that it was started by.
     pub trace: Option<TraceParent>,
@@ -181,6 +185,7 @@ impl Run {
             input,
             parent,
             concurrency_key,
+            gates: Vec::new(),
             created_at,
             trace: None,
             head,
@@ -271,6 +276,7 @@ impl Run {
             events: std::mem::take(&mut self.events),
             release,
             concurrency_key: self.concurrency_key.clone().filter(|_| release == Some(Release::Final)),
+            leaves: !self.gates.is_empty() && release == Some(Release::Final),
         }
     }
 

@@ -1,17 +1,23 @@
 //! What callers ask of runs: to end, and to be taken back.
 
+use deadpool_postgres::Transaction;
 use flow_domain::flows::run::RunStatus;
 use flow_domain::flows::store::{Ack, Checkpoint};
 use flow_domain::{Cancel, Error, Result, RunId, WorkerId};
 
+use super::gates::pass;
 use super::inserts::hold;
 use super::rows;
 use super::signals::word;
 use crate::driven::postgres::error;
 use crate::driven::postgres::pool::{PgPool, column, execute, query, query_opt};
+use tokio_postgres::Row;
 
 pub(super) async fn request_cancel(pool: &PgPool, run: RunId, how: Cancel) -> Result<Option<RunStatus>> {
-    let client = pool.client().await?;
+    let mut client = pool.client().await?;
+    let client = client.transaction().await.map_err(error::from)?;
+    // Before the run's own row: whoever gives places away locks in this order.
+    query(&client, "select flow_lock_limits(array[$1::uuid])", &[&run.0]).await?;
     let rows = query(
         &client,
         "with asked as (
@@ -34,6 +40,7 @@ pub(super) async fn request_cancel(pool: &PgPool, run: RunId, how: Cancel) -> Re
             returning r.status, r.owner, r.concurrency_key, q.ends
         ), told as (
             select case when ends then (select count(*) from flow_hand_over(concurrency_key, $1::uuid))
+                                     + (select count(*) from flow_leave(array[$1::uuid]))
                         when owner is null then (select count(*) from pg_notify('flow_signal', 'claimable'))
                         else (select count(*) from pg_notify('flow_signal', $2::text || ' ' || $1::text)) end as told
             from asked
@@ -44,6 +51,7 @@ pub(super) async fn request_cancel(pool: &PgPool, run: RunId, how: Cancel) -> Re
         &[&run.0, &word(how)],
     )
     .await?;
+    client.commit().await.map_err(error::from)?;
     let Some(row) = rows.first() else { return Ok(None) };
     let status: String = column(row, "status")?;
     RunStatus::parse(&status)
@@ -70,12 +78,13 @@ pub(super) async fn reopen(pool: &PgPool, checkpoint: Checkpoint) -> Result<Ack>
     let head = &checkpoint.head;
     let key = query_opt(
         &transaction,
-        "select concurrency_key from flow_run where id = $1::uuid and concurrency_key is not null",
+        "select concurrency_key, gates from flow_run
+         where id = $1::uuid and (concurrency_key is not null or gates is not null)",
         &[&checkpoint.run.0],
     )
     .await?;
     let holds = match &key {
-        Some(row) => hold(&transaction, &column::<String>(row, "concurrency_key")?, checkpoint.run).await?,
+        Some(row) => take_up(&transaction, row, checkpoint.run).await?,
         None => true,
     };
     let moved = execute(
@@ -111,4 +120,14 @@ pub(super) async fn reopen(pool: &PgPool, checkpoint: Checkpoint) -> Result<Ack>
     execute(&transaction, "select pg_notify('flow_signal', 'claimable')", &[]).await?;
     transaction.commit().await.map_err(error::from)?;
     Ok(Ack::Stored { cancel: None })
+}
+
+/// Whether the run holds its key now, if it has one, and has passed its gates.
+async fn take_up(transaction: &Transaction<'_>, row: &Row, run: RunId) -> Result<bool> {
+    let holds = match column::<Option<String>>(row, "concurrency_key")? {
+        Some(key) => hold(transaction, &key, run).await?,
+        None => true,
+    };
+    let gates: Vec<String> = column::<Option<_>>(row, "gates")?.unwrap_or_default();
+    Ok(holds && pass(transaction, run, &gates).await?)
 }

@@ -6,12 +6,14 @@ use flow_domain::flows::store::{Created, EVENT_SCOPE, Idempotency, NewRun};
 use flow_domain::{Error, Result, RunId};
 
 use super::PgFlowStore;
+use super::gates::{self, parked};
 use crate::driven::postgres::error;
 use crate::driven::postgres::pool::{column, execute, query_opt};
 
 pub(super) async fn create(store: &PgFlowStore, new: NewRun) -> Result<Created> {
     keep_definition(store, &new.run).await?;
-    if new.claim && new.idempotency.is_none() && new.run.concurrency_key.is_none() {
+    let plain = new.run.concurrency_key.is_none() && new.run.gates.is_empty();
+    if new.claim && new.idempotency.is_none() && plain {
         store.writer.create(new.run).await?;
         return Ok(Created::Stored { claimed: true });
     }
@@ -84,20 +86,23 @@ async fn insert(transaction: &Transaction<'_>, new: &NewRun, announce: bool) -> 
         Some(key) => hold(transaction, key, run.id).await?,
         None => true,
     };
-    let claimed = new.claim && holds;
+    let may = holds && gates::enter(transaction, run).await?;
+    let claimed = new.claim && may;
     let head = &run.head;
     execute(
         transaction,
         "insert into flow_run (id, owner, epoch, version, event_seq, takeovers, cursor, percent, status, started_at,
                                claimable_at, flow, flow_version, caller_id, caller_role, parent_id, created_at,
-                               concurrency_key, ticket, input, host, trace)
+                               concurrency_key, ticket, input, host, trace, gates)
          select $1::uuid, case when c.claimed then $2::uuid end, case when c.claimed then 1 else 0 end, 1,
                 $15::bigint + case when c.claimed then 1 else 0 end, 0, $3::int, $4::smallint,
                 case when c.claimed then 'running' else 'queued' end, case when c.claimed then $10::timestamptz end,
-                case when not c.claimed and $13::bool then now() end, $5::text, $6::text, $7::uuid, $8::text,
+                case when c.claimed or not $13::bool then null
+                     when exists (select from flow_pause p where p.gate in ('service', 'flow ' || $5::text))
+                     then $18::timestamptz else now() end, $5::text, $6::text, $7::uuid, $8::text,
                 $9::uuid, $10::timestamptz, $11::text,
                 case when $11::text is not null then nextval('flow_run_ticket') end, $12::json, $16::text,
-                $17::text
+                $17::text, $19::text[]
          from (select $14::bool as claimed) c",
         &[
             &run.id.0,
@@ -112,15 +117,17 @@ async fn insert(transaction: &Transaction<'_>, new: &NewRun, announce: bool) -> 
             &run.created_at,
             &run.concurrency_key,
             &*run.input,
-            &holds,
+            &may,
             &claimed,
             &(head.event_seq - i64::from(new.claim)),
             &head.host_id,
             &run.trace.as_ref().map(ToString::to_string),
+            &parked(),
+            &(!run.gates.is_empty()).then(|| gates::names(run)),
         ],
     )
     .await?;
-    if !claimed && holds && announce {
+    if !claimed && may && announce {
         execute(transaction, "select pg_notify('flow_signal', 'claimable')", &[]).await?;
     }
     Ok(Created::Stored { claimed })

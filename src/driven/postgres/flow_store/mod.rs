@@ -5,6 +5,7 @@
 
 mod asks;
 mod claims;
+mod gates;
 mod inserts;
 mod reads;
 mod rows;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flow_domain::flows::definition::Definition;
 use flow_domain::flows::event::Event;
+use flow_domain::flows::gate::{Gate, Pause};
 use flow_domain::flows::run::{Run, RunStatus};
 use flow_domain::flows::store::{
     Ack, Checkpoint, Created, EVENT_SCOPE, FlowStore, NewRun, RunFilter, Signal, Standing, Worker,
@@ -151,6 +153,30 @@ impl FlowStore for PgFlowStore {
 
     async fn supersede(&self, old: RunId, old_version: i64, new: NewRun) -> Result<Created> {
         inserts::supersede(self, old, old_version, new).await
+    }
+
+    async fn set_limits(&self, limits: &[(Gate, Option<u32>)]) -> Result<()> {
+        gates::set_limits(&self.pool, limits).await
+    }
+
+    async fn pause(&self, pause: Pause) -> Result<Pause> {
+        gates::pause(&self.pool, pause).await
+    }
+
+    async fn resume(&self, gate: &Gate) -> Result<bool> {
+        gates::resume(&self.pool, gate).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>> {
+        gates::pauses(&self.pool).await
+    }
+
+    async fn wake_paused(&self) -> Result<()> {
+        gates::wake_paused(&self.pool).await
+    }
+
+    async fn under_way(&self, gate: &Gate) -> Result<i64> {
+        gates::under_way(&self.pool, gate).await
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>> {

@@ -13,6 +13,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::PgFlowStore;
+use super::gates;
 use super::rows::{self, run_columns};
 use crate::driven::postgres::pool::{PgPool, column, query, query_opt};
 
@@ -157,6 +158,10 @@ pub(super) async fn standing(pool: &PgPool, run: &Run) -> Result<Standing> {
                     (select count(*) from flow_run q
                      where q.concurrency_key = r.concurrency_key and q.status in ('queued', 'undoing')
                        and q.owner is null and q.claimable_at is null and q.ticket < r.ticket) as ahead,
+                    p.gate as limit_gate, l.at_once as limit_at_once,
+                    (select count(*) from flow_place q
+                     where q.gate = p.gate and not q.taken and q.ticket < p.ticket) as limit_ahead,
+                    u.gate as pause_gate, u.since as pause_since, u.by_user as pause_by, u.reason as pause_reason,
                     (select e.data ->> 'message' from event e
                      where e.run_id = r.id and e.kind = 'progress' and e.step = $2::text
                      order by e.number desc limit 1) as doing,
@@ -171,6 +176,10 @@ pub(super) async fn standing(pool: &PgPool, run: &Run) -> Result<Standing> {
              join flow_version v on v.hash = r.flow_version
              left join worker w on w.id = r.owner
              left join concurrency_key k on k.key = r.concurrency_key and k.run_id <> r.id
+             left join flow_place p on p.run_id = r.id and not p.taken
+             left join flow_limit l on l.gate = p.gate
+             left join lateral (select gate, since, by_user, reason from flow_pause
+                                where gate in ('service', 'flow ' || r.flow) order by since limit 1) u on true
              where r.id = $1::uuid",
             &[&run.id.0, &run.current_step()],
         )
@@ -181,6 +190,8 @@ pub(super) async fn standing(pool: &PgPool, run: &Run) -> Result<Standing> {
         heartbeat_age_s: column::<Option<f64>>(&row, "heartbeat_age_s")?,
         key_holder: column::<Option<Uuid>>(&row, "key_holder")?.map(RunId),
         key_queue: column(&row, "ahead")?,
+        limit: gates::limit_of(&row)?,
+        pause: gates::pause_of(&row)?,
         doing: column(&row, "doing")?,
         able_workers: column(&row, "able")?,
     })

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
+use super::gates::gates_of;
 use crate::driven::postgres::pool::column;
 
 /// Columns of `flow_run` in one place; `r` is its alias.
@@ -20,7 +21,7 @@ macro_rules! run_columns {
     () => {
         "r.id, r.owner, r.epoch, r.version, r.event_seq, r.takeovers, r.cursor, r.percent, r.cancel_requested, \
          r.cancel_forced, r.status, r.started_at, r.finished_at, r.wake_at, r.cause, r.error, r.superseded_by, r.host, r.created_at, r.flow, \
-         r.flow_version, r.caller_id, r.caller_role, r.parent_id, r.concurrency_key, r.input, r.trace"
+          r.flow_version, r.caller_id, r.caller_role, r.parent_id, r.concurrency_key, r.gates, r.input, r.trace"
     };
 }
 pub(super) use run_columns;
@@ -66,6 +67,7 @@ pub(super) fn run(row: &Row, definition: Arc<Definition>, steps: Vec<Step>) -> R
         steps,
     );
     run.trace = column::<Option<String>>(row, "trace")?.as_deref().and_then(TraceParent::parse);
+    run.gates = gates_of(row)?;
     Ok(run)
 }
 

@@ -27,6 +27,7 @@ impl Signals {
 fn read(payload: &str) -> Option<Signal> {
     match payload.split_once(' ') {
         None if payload == "claimable" => Some(Signal::Claimable),
+        None if payload == "pauses" => Some(Signal::Pauses),
         Some((how, run)) => {
             let how = [Cancel::Orderly, Cancel::Forced].into_iter().find(|known| word(*known) == how)?;
             RunId::parse(run).map(|run| Signal::Cancel(run, how))

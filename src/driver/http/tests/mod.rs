@@ -201,10 +201,11 @@ fn flows() -> Arc<Flows> {
         store: store.clone(),
         registry: registry.clone(),
         ports,
-        secrets,
+        secrets: Arc::new(SecretsFile(None)),
         worker,
         works: true,
         slots: 8,
+        limited: false,
         leaves_children: false,
     };
     Arc::new(Flows::new(Engine::new(setup), store, Arc::default(), registry))

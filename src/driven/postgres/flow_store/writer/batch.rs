@@ -84,10 +84,10 @@ impl Session {
     async fn write(&self, group: &[Write]) -> Result<Stored, Failed> {
         let arrays = Arrays::of(group);
         let keys = arrays.handed_on();
-        if keys.is_empty() {
+        if keys.is_empty() && arrays.leaving().is_empty() {
             return self.execute(&arrays).await;
         }
-        // The end of a run and the hand-over of its key are one commit.
+        // The end of a run and the hand-over of its key and its places are one commit.
         self.client.batch_execute("begin").await.map_err(failed)?;
         let written = async {
             let stored = self.execute(&arrays).await?;
@@ -96,6 +96,11 @@ impl Session {
                     .execute("select flow_hand_over($1::text, $2::uuid)", &[key, &run.0])
                     .await
                     .map_err(failed)?;
+            }
+            let leaving = arrays.leaving().iter().filter(|run| stored.contains_key(run));
+            let leaving: Vec<Uuid> = leaving.map(|run| run.0).collect();
+            if !leaving.is_empty() {
+                self.client.execute("select flow_leave($1::uuid[])", &[&leaving]).await.map_err(failed)?;
             }
             Ok(stored)
         };

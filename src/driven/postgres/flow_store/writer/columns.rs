@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Write;
 use super::statement::Shape;
+use crate::driven::postgres::flow_store::gates::parked;
 use crate::driven::postgres::flow_store::rows::reason_json;
 
 type Parameters<'a> = Vec<&'a (dyn ToSql + Sync)>;
@@ -67,6 +68,7 @@ pub(super) struct Arrays {
     stepped: Stepped,
     told: Told,
     keys: Vec<(String, RunId)>,
+    leaving: Vec<RunId>,
     /// Steps that the store has already.
     known_steps: usize,
     lowest: Uuid,
@@ -124,6 +126,11 @@ impl Arrays {
         &self.keys
     }
 
+    /// Runs that count against limits and end with this batch.
+    pub(super) fn leaving(&self) -> &[RunId] {
+        &self.leaving
+    }
+
     fn push(&mut self, checkpoint: &Checkpoint) {
         self.moved.push(checkpoint);
         self.known_steps += checkpoint.known_steps;
@@ -135,6 +142,9 @@ impl Arrays {
         }
         if let Some(key) = &checkpoint.concurrency_key {
             self.keys.push((key.clone(), checkpoint.run));
+        }
+        if checkpoint.leaves {
+            self.leaving.push(checkpoint.run);
         }
     }
 }
@@ -177,6 +187,7 @@ impl Moved {
         self.host.push(head.host_id.clone());
         self.claimable_at.push(match checkpoint.release {
             Some(Release::At(at)) => Some(at),
+            Some(Release::Paused) => Some(parked()),
             Some(Release::Final) | None => None,
         });
     }

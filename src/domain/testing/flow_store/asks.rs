@@ -1,9 +1,8 @@
 //! What callers ask of runs: to end, and to be taken back.
 
-use flow_domain::flows::run::RunStatus;
-use flow_domain::flows::store::{Ack, Checkpoint, Signal};
-use flow_domain::{Cancel, RunId, WorkerId};
-use jiff::Timestamp;
+use crate::flows::run::RunStatus;
+use crate::flows::store::{Ack, Checkpoint, Signal};
+use crate::{Cancel, RunId, WorkerId};
 
 use super::state::{State, write};
 
@@ -21,17 +20,18 @@ impl State {
         }
         stored.run.head.cancel = stored.run.head.cancel.max(Some(how));
         if status == RunStatus::Queued && stored.run.head.owner.is_none() && stored.run.parent.is_none() {
-            stored.run.cancel(flow_domain::clock::now());
+            stored.run.cancel(crate::clock::now());
             stored.claimable_at = None;
             let key = stored.run.concurrency_key.clone();
             let signals = key.map(|key| self.hand_over(&key, run)).unwrap_or_default();
+            self.leave(run);
             return (Some(RunStatus::Cancelled), signals);
         }
         let signal = match stored.run.head.owner {
             Some(_) => Signal::Cancel(run, how),
             None if status == RunStatus::Undoing || stored.waits() => return (Some(status), Vec::new()),
             None => {
-                stored.claimable_at = Some(Timestamp::now());
+                stored.claimable_at = Some(crate::clock::now());
                 Signal::Claimable
             }
         };
@@ -50,8 +50,12 @@ impl State {
         write(stored, &new);
         self.tickets += 1;
         stored.ticket = self.tickets;
-        stored.claimable_at = holds.then(Timestamp::now);
+        stored.claimable_at = None;
         stored.run.head.cancel = None;
+        let gates = stored.run.gates.clone();
+        if holds {
+            self.enter(new.run, &gates);
+        }
         (Ack::Stored { cancel: None }, vec![Signal::Claimable])
     }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use crate::labs::{ELSEWHERE, Grade, Lab, LabSessions, Session, SessionStatus, SessionTime};
+use crate::{Error, Result, RunId, SessionId, UserId};
 use async_trait::async_trait;
-use flow_domain::labs::{ELSEWHERE, Grade, Lab, LabSessions, Session, SessionStatus, SessionTime};
-use flow_domain::{Error, Result, RunId, SessionId, UserId};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::lock;
+use super::held;
 
 #[derive(Default)]
 struct Kept {
@@ -46,7 +46,7 @@ impl Kept {
 #[async_trait]
 impl LabSessions for MemoryLabSessions {
     async fn open(&self, user: UserId, lab: &Lab) -> Result<Session> {
-        let mut kept = lock(&self.kept);
+        let mut kept = held(&self.kept);
         if let Some(session) = kept.live(user, &lab.name) {
             return Ok(session);
         }
@@ -72,26 +72,26 @@ impl LabSessions for MemoryLabSessions {
     }
 
     async fn live(&self, user: UserId, lab: &str) -> Result<Option<Session>> {
-        Ok(lock(&self.kept).live(user, lab))
+        Ok(held(&self.kept).live(user, lab))
     }
 
     async fn members(&self, lab: &str, users: &[UserId]) -> Result<Vec<UserId>> {
-        let kept = lock(&self.kept);
+        let kept = held(&self.kept);
         Ok(users.iter().copied().filter(|user| kept.live(*user, lab).is_some()).collect())
     }
 
     async fn live_of(&self, user: UserId) -> Result<Vec<Session>> {
-        let kept = lock(&self.kept);
+        let kept = held(&self.kept);
         let live = kept.sessions.iter().filter(|it| it.user == user && it.ended_at.is_none());
         Ok(live.cloned().collect())
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>> {
-        Ok(lock(&self.kept).sessions.iter().find(|session| session.id == id).cloned())
+        Ok(held(&self.kept).sessions.iter().find(|session| session.id == id).cloned())
     }
 
     async fn set_run(&self, id: SessionId, before: Option<RunId>, run: RunId) -> Result<RunId> {
-        let mut kept = lock(&self.kept);
+        let mut kept = held(&self.kept);
         let session = kept.session(id)?;
         if session.run == before {
             session.run = Some(run);
@@ -100,11 +100,11 @@ impl LabSessions for MemoryLabSessions {
     }
 
     async fn add_run(&self, id: SessionId, _run: RunId) -> Result<()> {
-        lock(&self.kept).session(id).map(drop)
+        held(&self.kept).session(id).map(drop)
     }
 
     async fn touch(&self, id: SessionId) -> Result<()> {
-        let mut kept = lock(&self.kept);
+        let mut kept = held(&self.kept);
         let session = kept.session(id)?;
         if is_open(session) && session.time.ready_at.is_some() {
             session.time.seen_at = Some(Timestamp::now());
@@ -113,7 +113,7 @@ impl LabSessions for MemoryLabSessions {
     }
 
     async fn extend(&self, id: SessionId) -> Result<Session> {
-        let mut kept = lock(&self.kept);
+        let mut kept = held(&self.kept);
         let session = kept.session(id)?;
         let refused = |code, public: &str| Err(Error::conflict(code, public));
         if session.time.ending.is_some() {
@@ -132,7 +132,7 @@ impl LabSessions for MemoryLabSessions {
     }
 
     async fn warnings(&self) -> Result<Vec<Session>> {
-        let mut kept = lock(&self.kept);
+        let mut kept = held(&self.kept);
         let Kept { sessions, warned, .. } = &mut *kept;
         let now = Timestamp::now();
         let due = sessions.iter().filter(|session| {
@@ -144,7 +144,7 @@ impl LabSessions for MemoryLabSessions {
     }
 
     async fn run_out(&self) -> Result<Vec<Session>> {
-        let mut kept = lock(&self.kept);
+        let mut kept = held(&self.kept);
         let now = Timestamp::now();
         let mut out = Vec::new();
         for session in kept.sessions.iter_mut().filter(|session| is_open(session)) {
@@ -157,7 +157,7 @@ impl LabSessions for MemoryLabSessions {
     }
 
     async fn set_status(&self, id: SessionId, status: SessionStatus, outputs: Option<Value>) -> Result<()> {
-        let mut kept = lock(&self.kept);
+        let mut kept = held(&self.kept);
         let session = kept.session(id)?;
         if session.ended_at.is_some() {
             if session.status == status {
@@ -177,7 +177,7 @@ impl LabSessions for MemoryLabSessions {
     }
 
     async fn add_grade(&self, grade: &Grade) -> Result<u32> {
-        let mut kept = lock(&self.kept);
+        let mut kept = held(&self.kept);
         kept.session(grade.session)?;
         if !(grade.score >= 0.0 && grade.score <= grade.max && grade.max < f64::INFINITY) {
             return Err(Error::conflict("grade.score_invalid", "A score lies between 0 and its maximum."));
@@ -195,7 +195,7 @@ impl LabSessions for MemoryLabSessions {
     }
 
     async fn grades(&self, session: SessionId) -> Result<Vec<Grade>> {
-        let kept = lock(&self.kept);
+        let kept = held(&self.kept);
         Ok(kept.grades.iter().filter(|grade| grade.session == session).cloned().collect())
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Mutex;
 
+use crate::labs::{Evidence, GradeEvidence};
+use crate::{Result, SessionId};
 use async_trait::async_trait;
-use flow_domain::labs::{Evidence, GradeEvidence};
-use flow_domain::{Result, SessionId};
 
-use super::lock;
+use super::held;
 
 #[derive(Default)]
 pub struct MemoryGradeEvidence {
@@ -16,11 +16,11 @@ pub struct MemoryGradeEvidence {
 #[async_trait]
 impl GradeEvidence for MemoryGradeEvidence {
     async fn keep(&self, evidence: &Evidence) -> Result<()> {
-        lock(&self.kept).push(evidence.clone());
+        held(&self.kept).push(evidence.clone());
         Ok(())
     }
 
     async fn of_session(&self, session: SessionId) -> Result<Vec<Evidence>> {
-        Ok(lock(&self.kept).iter().filter(|evidence| evidence.session == session).cloned().collect())
+        Ok(held(&self.kept).iter().filter(|evidence| evidence.session == session).cloned().collect())
     }
 }

@@ -1,10 +1,10 @@
 //! The events of a run, put together from what is stored of it.
 
-use flow_domain::RunId;
-use flow_domain::flows::event::{Event, EventKind};
-use flow_domain::flows::run::RunStatus;
-use flow_domain::flows::step::StepStatus;
-use flow_domain::flows::store::EVENTS_BYTES;
+use crate::RunId;
+use crate::flows::event::{Event, EventKind};
+use crate::flows::run::RunStatus;
+use crate::flows::step::StepStatus;
+use crate::flows::store::EVENTS_BYTES;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

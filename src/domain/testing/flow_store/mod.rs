@@ -2,18 +2,18 @@
 
 mod asks;
 mod events;
+mod gates;
 mod state;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::flows::event::Event;
+use crate::flows::gate::{Gate, Pause};
+use crate::flows::run::{Run, RunStatus};
+use crate::flows::store::{Ack, Checkpoint, Created, FlowStore, NewRun, RunFilter, Signal, Standing, Worker};
+use crate::{Cancel, Error, Result, RunId, WorkerId};
 use async_trait::async_trait;
-use flow_domain::flows::event::Event;
-use flow_domain::flows::run::{Run, RunStatus};
-use flow_domain::flows::store::{
-    Ack, Checkpoint, Created, FlowStore, NewRun, RunFilter, Signal, Standing, Worker,
-};
-use flow_domain::{Cancel, Error, Result, RunId, WorkerId};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use state::State;
@@ -37,7 +37,8 @@ impl MemoryFlowStore {
     }
 
     fn say(&self, signals: Vec<Signal>) {
-        for signal in signals {
+        let more = std::mem::take(&mut self.state().signals);
+        for signal in signals.into_iter().chain(more) {
             // The receiver lives as long as the store.
             let _ = self.tell.send(signal);
         }
@@ -116,6 +117,38 @@ impl FlowStore for MemoryFlowStore {
         drop(state);
         self.say(signals);
         Ok(created)
+    }
+
+    async fn set_limits(&self, limits: &[(Gate, Option<u32>)]) -> Result<()> {
+        self.state().set_limits(limits);
+        self.say(Vec::new());
+        Ok(())
+    }
+
+    async fn pause(&self, pause: Pause) -> Result<Pause> {
+        let stands = self.state().pause(pause);
+        self.say(Vec::new());
+        Ok(stands)
+    }
+
+    async fn resume(&self, gate: &Gate) -> Result<bool> {
+        let ended = self.state().resume(gate);
+        self.say(Vec::new());
+        Ok(ended)
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>> {
+        Ok(self.state().pauses.clone())
+    }
+
+    async fn wake_paused(&self) -> Result<()> {
+        self.state().wake_paused();
+        self.say(Vec::new());
+        Ok(())
+    }
+
+    async fn under_way(&self, gate: &Gate) -> Result<i64> {
+        Ok(self.state().under_way(gate))
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Run>> {

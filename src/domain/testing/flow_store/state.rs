@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use flow_domain::flows::event::Event;
-use flow_domain::flows::run::{Run, RunStatus};
-use flow_domain::flows::store::{
+use super::gates::{PARKED, Places};
+use crate::flows::event::Event;
+use crate::flows::gate::{Gate, Pause};
+use crate::flows::run::{Run, RunStatus};
+use crate::flows::store::{
     Ack, Checkpoint, Created, Idempotency, NewRun, Release, RunFilter, Signal, Standing, Worker,
 };
-use flow_domain::{Cancel, RunId, UserId, WorkerId};
+use crate::{Cancel, RunId, UserId, WorkerId};
 use jiff::Timestamp;
 
 pub(super) struct Stored {
@@ -49,6 +51,10 @@ pub(super) struct State {
     pub(super) keys: HashMap<String, RunId>,
     requests: HashMap<(UserId, String, String), (Idempotency, RunId)>,
     pub(super) tickets: u64,
+    pub(super) places: BTreeMap<Gate, Places>,
+    pub(super) pauses: Vec<Pause>,
+    /// To be told once the state is let go of.
+    pub(super) signals: Vec<Signal>,
 }
 
 impl State {
@@ -66,12 +72,15 @@ impl State {
             Some(key) => *self.keys.entry(key.clone()).or_insert(run.id) == run.id,
             None => true,
         };
-        let claimed = claim && holds;
+        self.note_limit(&run);
+        let may = holds && self.enter(run.id, &run.gates);
+        let claimed = claim && may;
         if claim && !claimed {
             run.unclaim();
         }
         self.tickets += 1;
-        let claimable_at = (holds && !claimed).then(Timestamp::now);
+        let paused = self.pause_of(&run.definition.name).is_some();
+        let claimable_at = (may && !claimed).then(|| if paused { PARKED } else { crate::clock::now() });
         let stored = Stored { events: Vec::new(), claimable_at, ticket: self.tickets, run };
         self.runs.insert(stored.run.id, stored);
         (Created::Stored { claimed }, claimable_at.map(|_| Signal::Claimable).into_iter().collect())
@@ -90,11 +99,16 @@ impl State {
             stored.run.head.owner = None;
             stored.claimable_at = match release {
                 Release::At(_) if cancel.is_some() && new.head.status != RunStatus::Undoing => {
-                    Some(Timestamp::now())
+                    Some(crate::clock::now())
                 }
                 Release::At(at) => Some(at),
+                Release::Paused if cancel.is_some() => Some(crate::clock::now()),
+                Release::Paused => Some(PARKED),
                 Release::Final => None,
             };
+        }
+        if new.leaves {
+            self.leave(new.run);
         }
         let signals = match new.concurrency_key {
             Some(key) => self.hand_over(&key, new.run),
@@ -111,9 +125,10 @@ impl State {
             |stored: &&mut Stored| stored.run.concurrency_key.as_deref() == Some(key) && stored.waits();
         match self.runs.values_mut().filter(waits).min_by_key(|stored| stored.ticket) {
             Some(heir) => {
-                heir.claimable_at = Some(Timestamp::now());
-                self.keys.insert(key.to_owned(), heir.run.id);
-                vec![Signal::Claimable]
+                let (id, gates) = (heir.run.id, heir.run.gates.clone());
+                self.keys.insert(key.to_owned(), id);
+                self.enter(id, &gates);
+                Vec::new()
             }
             None => {
                 self.keys.remove(key);
@@ -148,7 +163,7 @@ impl State {
         abandoned: Option<Duration>,
         only: Option<RunId>,
     ) -> Vec<Run> {
-        let now = Timestamp::now();
+        let now = crate::clock::now();
         let lost = |owner: &WorkerId| match (abandoned, self.workers.get(owner)) {
             (Some(after), Some(known)) => !known.is_alive(after),
             _ => false,
@@ -199,12 +214,12 @@ impl State {
 
     pub(super) fn next_due(&self) -> Option<Duration> {
         let due = self.runs.values().filter_map(|stored| stored.claimable_at).min()?;
-        Some(Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default())
+        Some(Duration::try_from(due.duration_since(crate::clock::now())).unwrap_or_default())
     }
 
     pub(super) fn run(&self, id: RunId) -> Option<Run> {
         let run = &self.runs.get(&id)?.run;
-        Some(Run::load(
+        let mut copy = Run::load(
             run.id,
             run.definition.clone(),
             run.definition_hash.clone(),
@@ -215,7 +230,9 @@ impl State {
             run.created_at,
             run.head.clone(),
             run.steps.clone(),
-        ))
+        );
+        copy.gates.clone_from(&run.gates);
+        Some(copy)
     }
 
     pub(super) fn list(&self, filter: &RunFilter) -> Vec<Run> {
@@ -260,6 +277,8 @@ impl State {
                 .map(|known| known.renewed.map_or(f64::INFINITY, |at| at.elapsed().as_secs_f64())),
             key_holder: holder.copied(),
             key_queue: ahead.count() as i64,
+            limit: self.limit_of(run.id),
+            pause: self.pause_of(&run.definition.name),
             doing: stored.doing(run.current_step()),
             able_workers: able.count() as i64,
         }
