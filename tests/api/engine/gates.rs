@@ -53,8 +53,8 @@ async fn begun(task: &Script, how_many: usize) {
 async fn a_flow_goes_on_so_often_at_once_and_the_others_in_order(store: Arc<dyn FlowStore>) {
     let gate = Arc::new(Semaphore::new(0));
     let (task, most) = gated(&gate);
-    let process = Process::start(store.clone(), &[task.clone()]).await;
-    let other = Process::start(store, &[task.clone()]).await;
+    let process = Process::start(store.clone(), std::slice::from_ref(&task)).await;
+    let other = Process::start(store, std::slice::from_ref(&task)).await;
     let mut ids = Vec::new();
     for index in 0..8 {
         let starter = if index % 2 == 0 { &process } else { &other };
@@ -90,7 +90,7 @@ async fn a_flow_goes_on_so_often_at_once_and_the_others_in_order(store: Arc<dyn 
 async fn the_service_is_limited_too_and_a_key_comes_first(store: Arc<dyn FlowStore>) {
     let gate = Arc::new(Semaphore::new(0));
     let (task, most) = gated(&gate);
-    let process = Process::start(store, &[task.clone()]).await;
+    let process = Process::start(store, std::slice::from_ref(&task)).await;
     process.flows.set_limits(Some(2)).await.unwrap();
     let keyed = || named("keyed", json!({"concurrency_key": "k"}));
     let first = process.begin(keyed()).await;
@@ -153,7 +153,7 @@ async fn a_place_is_given_back_by_a_cancel_a_failure_and_a_waiting_run(store: Ar
 async fn a_raised_limit_lets_those_go_on_that_wait(store: Arc<dyn FlowStore>) {
     let gate = Arc::new(Semaphore::new(0));
     let (task, _) = gated(&gate);
-    let process = Process::start(store, &[task.clone()]).await;
+    let process = Process::start(store, std::slice::from_ref(&task)).await;
     for _ in 0..6 {
         process.begin(named("few", json!({"at_once": 1}))).await;
     }
@@ -229,7 +229,7 @@ async fn a_pause_holds_a_started_run_and_lets_it_be_cancelled_and_taken_back(sto
 async fn another_process_hears_of_a_pause(store: Arc<dyn FlowStore>) {
     let gate = Arc::new(Semaphore::new(0));
     let (task, _) = gated(&gate);
-    let process = Process::start(store.clone(), &[task.clone()]).await;
+    let process = Process::start(store.clone(), std::slice::from_ref(&task)).await;
     let id = process.begin(named("one", json!({}))).await;
     begun(&task, 1).await;
     // By a process that only takes requests, and is gone by the time the step ends.
