@@ -95,6 +95,10 @@ pub trait OpenIdProvider: Send + Sync {
     async fn finish(&self, attempt: &Attempt, code: &str) -> Result<(Profile, OAuthTokens)>;
     /// Whether an answer that names this issuer is from the provider that was asked (RFC 9207).
     fn is_issuer(&self, issuer: &str) -> bool;
+    /// Whether there is one at all.
+    fn is_there(&self) -> bool {
+        true
+    }
 }
 
 /// What a caller shows to prove who they are: an access token of the provider, and an id token beside it where the

@@ -23,6 +23,11 @@ pub struct Accounts {
 }
 
 impl Accounts {
+    /// Whether anyone may make an account.
+    pub fn are_open(&self) -> bool {
+        self.open_signup
+    }
+
     /// Makes an account with a password; none: its name or address is taken. A password that will not do is
     /// `body.invalid`.
     pub async fn open(&self, user: User, password: &Offered, from: Option<IpAddr>) -> Result<Option<User>> {

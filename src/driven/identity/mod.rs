@@ -221,6 +221,10 @@ impl OpenIdProvider for NoProvider {
     fn is_issuer(&self, _: &str) -> bool {
         false
     }
+
+    fn is_there(&self) -> bool {
+        false
+    }
 }
 
 /// Only signatures that need a private key: with others, whoever knows the client's secret could sign.

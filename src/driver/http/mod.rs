@@ -2,6 +2,7 @@
 //! says of them, and `server` mounts them in one list.
 
 pub mod answer;
+mod at_hand;
 mod auth;
 mod backlog;
 pub mod body;
@@ -37,6 +38,7 @@ mod run_view;
 mod runs;
 pub mod server;
 mod sessions;
+mod site;
 mod stay;
 mod streams;
 #[cfg(test)]

@@ -6,10 +6,10 @@ use flow_domain::power_plants::{CachedAnswer, From, States, TopPage, TopQuery};
 use flow_domain::users::Role;
 use flow_domain::{Error, Fault, Kind};
 use rocket::http::{Method, Status};
-use rocket::request::{FromRequest, Outcome, Request};
 use rocket::{State, get, routes};
 use serde_json::json;
 
+use super::at_hand::AtHand;
 use super::guards::Learner;
 use super::query::Query;
 use super::{Answer, Handled, Operation, Resource, Services};
@@ -100,23 +100,4 @@ fn answer(cached: CachedAnswer, at_hand: &AtHand) -> Handled {
     let from = if from == From::Cache { "hit" } else { "miss" };
     // Kept by the caller alone, and asked about each time.
     Ok(answer.header("ETag", etag).header("X-Cache", from).header("Cache-Control", "private, no-cache"))
-}
-
-/// RFC 9110, section 13.1.2: a list of validators, or `*`; compared weakly.
-struct AtHand(Vec<String>);
-
-impl AtHand {
-    fn has(&self, etag: &str) -> bool {
-        let named = |one: &str| one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag;
-        self.0.iter().flat_map(|header| header.split(',')).any(|one| named(one.trim()))
-    }
-}
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for AtHand {
-    type Error = std::convert::Infallible;
-
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
-        Outcome::Success(Self(request.headers().get("If-None-Match").map(str::to_owned).collect()))
-    }
 }

@@ -2,7 +2,8 @@
 
 use flow_domain::flows::run::{Cause, Run, RunError, RunStatus};
 use flow_domain::flows::step::{Step, StepStatus, UndoStatus};
-use flow_domain::{Fault, RunId};
+use flow_domain::users::Role;
+use flow_domain::{Fault, RunId, UserId};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -34,7 +35,16 @@ pub(super) struct RunView<'a> {
     /// The `traceparent` of the request that started it; left out if it had none.
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
+    caller: CallerView,
     links: Links,
+}
+
+/// Who started it.
+#[derive(Serialize, JsonSchema)]
+struct CallerView {
+    id: UserId,
+    /// As it was then; `system` for schedules and events.
+    role: Role,
 }
 
 /// The last attempt at one step.
@@ -46,6 +56,10 @@ struct TaskView<'a> {
     status: StepStatus,
     /// From 1; 0 before the first.
     attempt: u32,
+    /// With its references resolved, secrets left out; for operators, of a run by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Value>")]
+    input: Option<&'a Value>,
     #[schemars(with = "Value")]
     output: Option<&'a Value>,
     error: Option<Fault>,
@@ -75,6 +89,15 @@ impl<'a> RunView<'a> {
         Self { tasks: Some(tasks), ..Self::without_tasks(run) }
     }
 
+    /// With what its steps were given.
+    pub(super) fn with_inputs(run: &'a Run) -> Self {
+        let mut view = Self::new(run);
+        for (index, task) in view.tasks.iter_mut().flatten().enumerate() {
+            task.input = run.last_attempt(index).map(|step| &*step.input);
+        }
+        view
+    }
+
     pub(super) fn without_tasks(run: &'a Run) -> Self {
         let this = path_of(run.id);
         let head = &run.head;
@@ -93,6 +116,7 @@ impl<'a> RunView<'a> {
             error: head.error.as_ref(),
             parent_id: run.parent,
             traceparent: run.trace.as_ref().map(ToString::to_string),
+            caller: CallerView { id: run.caller.id, role: run.caller.role },
             links: Links {
                 events: format!("{this}/events"),
                 why: format!("{this}/why"),
@@ -115,6 +139,7 @@ impl<'a> TaskView<'a> {
             status,
             // An attempt that is not stored before it ends is under way all the same.
             attempt: last.map_or(u32::from(status == StepStatus::Running), |step| step.attempt),
+            input: None,
             output: last.and_then(|step| step.output.as_deref()),
             error: last
                 .and_then(|step| step.error.as_ref())

@@ -7,7 +7,7 @@ use flow_domain::flows::run::RunStatus;
 use flow_domain::flows::store::RunFilter;
 use flow_domain::flows::why::Why;
 use flow_domain::users::Role;
-use flow_domain::{Cancel, Error, RunId};
+use flow_domain::{Cancel, Error, RunId, UserId};
 use rocket::http::Method;
 use rocket::{State, get, post, routes};
 use schemars::JsonSchema;
@@ -59,6 +59,11 @@ pub(super) fn resource() -> Resource {
                     json!({"enum": RunStatus::ALL.map(RunStatus::as_str)}),
                 )
                 .query("flow", "Only runs of this flow", json!({"type": "string"}))
+                .query(
+                    "caller",
+                    "Only runs that this user started",
+                    json!({"type": "string", "format": "uuid"}),
+                )
                 .query(
                     "limit",
                     "50 when left out",
@@ -145,12 +150,13 @@ pub(super) fn run_id(text: &str) -> Result<RunId, Error> {
 
 #[get("/flow-manager/runs")]
 async fn list(services: &State<Services>, caller: Learner, query: Query) -> Handled {
-    query.only(&["status", "flow", "limit", "cursor"])?;
+    query.only(&["status", "flow", "caller", "limit", "cursor"])?;
     let limit = query.number("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
     let states = RunStatus::ALL.map(RunStatus::as_str).join(", ");
     let filter = RunFilter {
         status: query.parsed("status", &format!("one of {states}"), RunStatus::parse)?,
         flow: query.text("flow").map(str::to_owned),
+        caller: query.parsed("caller", "a user's id", UserId::parse)?,
         before: query.parsed("cursor", "a `next_cursor` of an earlier answer", RunId::parse)?,
         limit: limit + 1,
         ..RunFilter::default()
@@ -165,7 +171,10 @@ async fn list(services: &State<Services>, caller: Learner, query: Query) -> Hand
 #[get("/flow-manager/runs/<id>")]
 async fn one(services: &State<Services>, caller: Learner, id: &str, query: Query) -> Handled {
     query.only(&[])?;
-    Answer::ok(&RunView::new(&services.flows.run(&caller, run_id(id)?).await?))
+    let run = services.flows.run(&caller, run_id(id)?).await?;
+    // What steps are given comes from a flow's author, for whom learners need not be the readers.
+    let view = if caller.role < Role::Operator { RunView::new(&run) } else { RunView::with_inputs(&run) };
+    Answer::ok(&view)
 }
 
 #[get("/flow-manager/runs/<id>/events")]

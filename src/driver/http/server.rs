@@ -25,7 +25,8 @@ use super::requests::Requests;
 use super::streams::Streams;
 use super::{
     Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, labs, login, me,
-    metrics, openapi, openid, patience, pauses, power_plants, rooms, runs, sessions, stay, user_create, users,
+    metrics, openapi, openid, patience, pauses, power_plants, rooms, runs, sessions, site, stay, user_create,
+    users,
 };
 
 /// What handlers may call.
@@ -81,6 +82,7 @@ fn resources() -> Vec<Resource> {
         user_create::resource(),
         power_plants::resource(),
         metrics::resource(),
+        site::resource(),
     ]
 }
 
