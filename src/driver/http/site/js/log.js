@@ -20,7 +20,7 @@ export class Log {
     this.body = h("div.lines");
     this.view = h("div.view", { tabindex: "0", role: "region", "aria-label": label }, this.body);
     this.count = h("span", {}, "Nothing yet");
-    this.tail = h("button.tiny", { type: "button", "aria-pressed": "true", onclick: () => this.#follow(!this.#follows) }, "Follow");
+    this.tail = h("button.tiny", { type: "button", "aria-pressed": "true", onclick: () => this.#follow(!this.#follows) }, "Following");
     const download = h("button.tiny", { type: "button", onclick: () => this.#download(name) }, "Download");
     this.element = h("div.log", {}, h("div.bar-top", {}, this.count, h("span.row", {}, this.tail, download)), this.view);
     this.view.addEventListener("scroll", () => {

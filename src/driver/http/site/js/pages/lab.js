@@ -2,7 +2,7 @@
 
 import { get, post } from "../api.js";
 import { fill, h } from "../dom.js";
-import { spaced } from "../format.js";
+import { isOver, spaced } from "../format.js";
 import { watchRun } from "../launching.js";
 import { action, announce, badge, confirm, note } from "../ui.js";
 import { tutorial } from "../tutorial.js";
@@ -53,12 +53,11 @@ export default async function page(context, name) {
 
   async function begin(lab, what) {
     const run = await post(lab.links[what]);
-    const now = await get(path, signal);
-    if (now.session && !MOVING.includes(now.session.status)) return look(run);
+    if (isOver(run)) return look(run);
     stage.abort();
     stage = new AbortController();
     fill(heads, heads.firstElementChild);
-    move(now, run).catch((problem) => { if (!signal.aborted) fill(body, note("bad", problem.message)); });
+    move(lab, run).catch((problem) => { if (!signal.aborted) fill(body, note("bad", problem.message)); });
   }
 
   function start(lab, ended) {
