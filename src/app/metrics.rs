@@ -34,8 +34,11 @@ impl Meters for OwnMeters {
 
 /// The same consumers, counted.
 pub(super) fn counted(handlers: Vec<Arc<dyn Handler>>) -> (Vec<Arc<dyn Handler>>, Arc<dyn Meters>) {
-    let counted: Vec<_> =
-        handlers.into_iter().map(|handler| Arc::new(CountedHandler::new(handler))).collect();
-    let handlers = counted.iter().map(|handler| -> Arc<dyn Handler> { handler.clone() }).collect();
-    (handlers, Arc::new(EventMeters(counted)))
+    let (mut consumers, mut counted) = (Vec::<Arc<dyn Handler>>::new(), Vec::new());
+    for handler in handlers {
+        let handler = Arc::new(CountedHandler::new(handler));
+        consumers.push(handler.clone());
+        counted.push(handler);
+    }
+    (consumers, Arc::new(EventMeters(counted)))
 }

@@ -51,7 +51,7 @@ impl JsonSchema for FlowReference {
 #[schemars(untagged)]
 #[allow(dead_code, reason = "a schema for the API page")]
 enum RunOrPlan<'a> {
-    Run(RunView<'a>),
+    Run(Box<RunView<'a>>),
     Plan(FlowPlan),
 }
 

@@ -135,6 +135,7 @@ async fn launch(
 }
 
 #[post("/labs/<lab>/submit", data = "<body>")]
+#[allow(clippy::too_many_arguments, reason = "each is a guard of the request")]
 async fn submit(
     services: &State<Services>,
     caller: Learner,
