@@ -159,7 +159,6 @@ async fn list(services: &State<Services>, caller: Learner, query: Query) -> Hand
         caller: query.parsed("caller", "a user's id", UserId::parse)?,
         before: query.parsed("cursor", "a `next_cursor` of an earlier answer", RunId::parse)?,
         limit: limit + 1,
-        ..RunFilter::default()
     };
     let mut runs = services.flows.runs(&caller, filter).await?;
     let more = runs.len() > limit;

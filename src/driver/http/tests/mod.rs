@@ -196,7 +196,7 @@ fn flows() -> Arc<Flows> {
         labels: vec![],
         tasks: vec![],
     };
-    let (ports, secrets) = (Arc::new(TestContext::new().ports), Arc::new(SecretsFile(None)));
+    let ports = Arc::new(TestContext::new().ports);
     let setup = Setup {
         store: store.clone(),
         registry: registry.clone(),
