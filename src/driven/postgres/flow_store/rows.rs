@@ -21,7 +21,7 @@ macro_rules! run_columns {
     () => {
         "r.id, r.owner, r.epoch, r.version, r.event_seq, r.takeovers, r.cursor, r.percent, r.cancel_requested, \
          r.cancel_forced, r.status, r.started_at, r.finished_at, r.wake_at, r.cause, r.error, r.superseded_by, r.host, r.created_at, r.flow, \
-          r.flow_version, r.caller_id, r.caller_role, r.parent_id, r.concurrency_key, r.gates, r.input, r.trace"
+         r.flow_version, r.caller_id, r.caller_role, r.parent_id, r.concurrency_key, r.gates, r.input, r.trace"
     };
 }
 pub(super) use run_columns;
