@@ -3,6 +3,7 @@
 mod settings;
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,11 +24,14 @@ pub struct StoredObjects {
     store: Box<dyn ObjectStore>,
     /// What all paths begin with, in the store.
     prefix: Path,
+    /// Where files are on this machine.
+    root: Option<PathBuf>,
 }
 
 #[async_trait]
 impl Objects for StoredObjects {
     async fn list(&self, folder: &str) -> Result<Vec<Object>> {
+        self.stands().await?;
         let folder = self.whole(folder)?;
         let listed = self.store.list(Some(&folder)).try_collect::<Vec<_>>();
         let listed = in_time(CALL_TIMEOUT, listed).await?;
@@ -37,6 +41,7 @@ impl Objects for StoredObjects {
     }
 
     async fn read(&self, object: &Object, range: Range<u64>) -> Result<Vec<u8>> {
+        self.stands().await?;
         let path = self.whole(&object.path)?;
         let read = async {
             let got = self.store.get_opts(&path, options(object, range)).await?;
@@ -51,6 +56,7 @@ impl Objects for StoredObjects {
     }
 
     async fn ping(&self) -> Result<()> {
+        self.stands().await?;
         let one = self.store.list(Some(&self.prefix));
         let first = async { std::pin::pin!(one).try_next().await };
         in_time(PING_TIMEOUT, first).await.map(drop)
@@ -58,6 +64,12 @@ impl Objects for StoredObjects {
 }
 
 impl StoredObjects {
+    /// A folder that is gone, such as one that is not mounted, would look like one without files.
+    async fn stands(&self) -> Result<()> {
+        let Some(root) = &self.root else { return Ok(()) };
+        tokio::fs::read_dir(root).await.map(drop).map_err(away)
+    }
+
     fn whole(&self, path: &str) -> Result<Path> {
         let whole = format!("{}/{path}", self.prefix);
         Path::parse(whole.trim_matches('/')).map_err(|error| {

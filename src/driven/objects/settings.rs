@@ -58,7 +58,7 @@ pub fn open(settings: &ObjectsSettings) -> Result<StoredObjects, String> {
     }
     let store = builder.build().map_err(|error| format!("objects.url cannot be used: {error}."))?;
     let prefix = Path::parse(prefix).map_err(|_| wrong())?;
-    Ok(StoredObjects { store: Box::new(store), prefix })
+    Ok(StoredObjects { store: Box::new(store), prefix, root: None })
 }
 
 fn folder_at(folder: PathBuf) -> Result<StoredObjects, String> {
@@ -69,5 +69,5 @@ fn folder_at(folder: PathBuf) -> Result<StoredObjects, String> {
     made.map_err(|error| format!("the folder of objects.url cannot be made: {error}."))?;
     let store = LocalFileSystem::new_with_prefix(&folder)
         .map_err(|error| format!("the folder of objects.url cannot be used: {error}."))?;
-    Ok(StoredObjects { store: Box::new(store), prefix: Path::default() })
+    Ok(StoredObjects { store: Box::new(store), prefix: Path::default(), root: Some(folder) })
 }

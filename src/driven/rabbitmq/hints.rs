@@ -35,7 +35,7 @@ pub struct Hints {
 impl Hints {
     /// `labels` are those of a process that works; one that does not hears no hints.
     pub fn start(url: &str, labels: Option<Vec<String>>) -> Result<Self, String> {
-        let broker = Arc::new(Broker::new(url)?);
+        let broker = Arc::new(Broker::new(url)?.quiet());
         let (unsent, waiting) = mpsc::channel(MOST_UNSENT);
         // None ahead: what the engine has not asked for yet is still the broker's to give to another.
         let (offer, offered) = mpsc::channel(1);

@@ -45,12 +45,15 @@ pub(super) struct Broker {
     link: AsyncMutex<State>,
     /// Declared again on each new link: the broker may have lost its disk.
     subscriptions: Mutex<BTreeMap<String, Subscription>>,
+    /// One of a process says when the broker goes and comes.
+    tells: bool,
 }
 
 struct State {
     link: Option<Arc<Link>>,
     pauses: ExponentialBackoff,
     not_before: Instant,
+    told: bool,
 }
 
 impl Broker {
@@ -62,8 +65,12 @@ impl Broker {
             return Err("queue.url is amqps://, and this program speaks AMQP without TLS only.".to_owned());
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
-        let state = State { link: None, pauses: pauses(), not_before: Instant::now() };
-        Ok(Self { uri, link: AsyncMutex::new(state), subscriptions: Mutex::default() })
+        let link = AsyncMutex::new(State::down());
+        Ok(Self { uri, link, subscriptions: Mutex::default(), tells: true })
+    }
+
+    pub fn quiet(self) -> Self {
+        Self { tells: false, ..self }
     }
 
     /// The link, made anew if it is down. After a failed attempt the next is made after a pause; until then the answer
@@ -82,10 +89,18 @@ impl Broker {
         match made {
             Ok(link) => {
                 let link = Arc::new(link);
-                *state = State { link: Some(link.clone()), pauses: pauses(), not_before: Instant::now() };
+                if state.told {
+                    log::info!("RabbitMQ is there");
+                }
+                *state = State { link: Some(link.clone()), ..State::down() };
                 Ok(link)
             }
             Err(error) => {
+                if self.tells && !std::mem::replace(&mut state.told, true) {
+                    log::warn!(
+                        "RabbitMQ cannot be used; events wait in the outbox until it is there: {error}"
+                    );
+                }
                 state.not_before = Instant::now() + state.pauses.next().unwrap_or(LONGEST_PAUSE);
                 Err(error)
             }
@@ -120,6 +135,12 @@ impl Broker {
 
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Subscription>> {
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn down() -> Self {
+        Self { link: None, pauses: pauses(), not_before: Instant::now(), told: false }
     }
 }
 

@@ -20,7 +20,8 @@ async fn a_folder_keeps_the_contract() {
     let objects = open(&settings).unwrap();
     suite(&objects, &LocalFileSystem::new_with_prefix(folder.path()).unwrap()).await;
     std::fs::remove_dir_all(&place).unwrap();
-    assert!(objects.list("a").await.unwrap().is_empty());
+    assert_eq!(code(objects.list("a").await), "objects.unavailable");
+    assert_eq!(code(objects.ping().await), "objects.unavailable");
 }
 
 #[tokio::test]

@@ -31,5 +31,7 @@ async fn a_broker_that_is_away_or_mute_is_told_and_the_service_serves() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-    assert!(!app.log().contains("guest:guest"));
+    let log = app.log();
+    assert_eq!(log.matches("RabbitMQ cannot be used").count(), 1, "once, not at each attempt: {log}");
+    assert!(log.contains("RabbitMQ is there") && !log.contains("guest:guest"));
 }
