@@ -185,3 +185,69 @@ async fn health(services: &State<Services>, caller: Option<Caller>) -> Handled {
         _ => Answer::ok(&report),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::atomic::AtomicUsize;
+
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// Counts who asks; answers, or never does.
+    struct Counted {
+        name: &'static str,
+        asked: Arc<AtomicUsize>,
+        answers: bool,
+    }
+
+    #[async_trait]
+    impl Probe for Counted {
+        fn component(&self) -> &'static str {
+            self.name
+        }
+
+        async fn check(&self) -> Condition {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            if !self.answers {
+                pending::<()>().await;
+            }
+            Condition::healthy()
+        }
+
+        fn without_answer(&self) -> Health {
+            if self.name == "database" { Health::Unhealthy } else { Health::Degraded }
+        }
+    }
+
+    async fn reports(parts: &[(&'static str, bool)]) -> (Vec<Report>, usize) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let probe = |(name, answers): &(&'static str, bool)| -> Arc<dyn Probe> {
+            Arc::new(Counted { name, asked: asked.clone(), answers: *answers })
+        };
+        let checkup = Checkup::new(parts.iter().map(probe).collect());
+        let reports = join_all((0..50).map(|_| checkup.report())).await;
+        (reports, asked.load(Ordering::SeqCst))
+    }
+
+    #[tokio::test]
+    async fn fifty_who_ask_at_once_ask_each_part_once() {
+        let (reports, asked) = reports(&[("database", true), ("queue", true)]).await;
+        assert_eq!(asked, 2);
+        assert!(reports.len() == 50 && reports.iter().all(|report| report.status == Health::Healthy));
+    }
+
+    #[tokio::test]
+    async fn a_part_that_never_answers_is_as_bad_as_its_absence() {
+        for (silent, status) in [("queue", Health::Degraded), ("database", Health::Unhealthy)] {
+            let parts = [("database", silent != "database"), ("queue", silent != "queue")];
+            let (reports, asked) = reports(&parts).await;
+            // Those who waited for the look share what it found.
+            assert_eq!((asked, reports[49].status), (2, status), "{silent}");
+            let components = reports[0].components.as_ref().unwrap();
+            assert_eq!(components[silent].status, status);
+            assert_eq!(components[silent].detail.as_deref(), Some("It did not answer within two seconds."));
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod files;
 mod hostile;
 mod many;
 mod s3;
+mod starting;
 
 pub use bench::{Bench, HEADER, excerpt};
 pub use s3::S3;
