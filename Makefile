@@ -15,12 +15,12 @@ run: setup ## Build and serve on port 8080 with a demo user, a demo lab and a pr
 	@FLOW_DEMO=true cargo run --locked -- serve
 
 test: setup ## Run the tests, then walk the whole path by curl
-	@scripts/setup tmux redis rabbitmq s3 nginx
+	@scripts/setup tmux redis rabbitmq s3 nginx openbao fakepve
 	cargo test --locked --workspace
 	tests/journey
 
 test-long: setup ## Run the tests that kill, cut off and wait
-	@scripts/setup redis rabbitmq s3 nginx
+	@scripts/setup redis rabbitmq s3 nginx openbao fakepve
 	cargo test --locked --workspace -- --ignored
 
 schemathesis: setup ## Hold a running service to its /openapi.json with made-up requests

@@ -64,9 +64,9 @@ fn what_could_run_or_call_elsewhere_is_gone() {
             "<style",
             "<form",
             "<input",
-            "href=\"javascript",
-            "href=\"data",
-            "href=\"vb",
+            "<a href=\"javascript",
+            "<a href=\"data",
+            "<a href=\"vb",
         ] {
             assert!(!html.contains(tag), "{evil}: {html}");
         }
