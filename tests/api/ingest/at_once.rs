@@ -57,6 +57,29 @@ async fn a_newer_version_ends_the_chunks_of_the_older() {
     assert_eq!(bench.plants().await, 2);
 }
 
+/// Chunks of one file that a process loads at once, each with every key, in opposite orders.
+#[tokio::test]
+#[ignore = "long: four chunks of four megabytes"]
+async fn of_chunks_that_are_loaded_at_once_the_later_line_wins() {
+    const PLANTS: u64 = 19_000;
+    let bench = Bench::start().await;
+    let mut file = format!("{HEADER}\n");
+    for part in 0..4 {
+        let row = |at: u64| {
+            let id = if part % 2 == 0 { at } else { PLANTS + 1 - at };
+            format!("2018,{id},{part} {:x<180},CA,Solar,1.5,{part}\n", "")
+        };
+        file.extend((1..=PLANTS).map(row));
+    }
+    bench.put("plants.csv", file);
+    let told = bench.ingest().await;
+    assert!(told["chunks"].as_u64() >= Some(4), "{told}");
+    assert_eq!(told["rows_loaded"], 4 * PLANTS, "{told}");
+    let last =
+        "select count(*) from ingested.power_plant where plant_name like '3 %' and net_generation_mwh = 3";
+    assert_eq!((bench.plants().await, bench.count(last).await), (PLANTS as i64, PLANTS as i64));
+}
+
 #[tokio::test]
 #[ignore = "long: what a dead process had in hand comes again after a minute"]
 async fn killed_between_the_commit_and_the_acknowledgement_it_loads_each_row_once() {

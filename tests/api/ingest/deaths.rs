@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::bench::{HEADER, row};
 use super::{Bench, S3};
 use crate::harness::{Broker, Cable, Cut, TestApp, broker};
+use crate::workers::Worker;
 
 /// One chunk each.
 const FILES: u64 = 200;
@@ -79,6 +80,7 @@ async fn rabbitmq_killed_and_restarted_in_the_middle_costs_no_row() {
     let mut broker = Broker::private().await;
     let url = broker.vhost().await;
     let mut bench = Bench::start_with(&[("FLOW_QUEUE_URL", &url)]).await;
+    broker.restart().await;
     fill(&bench, 0..FILES);
     let run = begin(&bench.app, &bench.token).await;
     in_the_middle(&bench.app, 0, FILES).await;
@@ -117,6 +119,27 @@ async fn the_service_killed_in_the_middle_costs_no_row() {
     }
     all_in(&bench.app, &bench.token, &run, (FILES * ROWS) as i64).await;
     assert_eq!(RabbitQueue::new(&url).unwrap().bereaved().await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "kills a worker and waits until its lease has run out"]
+async fn a_worker_killed_in_the_middle_costs_no_row() {
+    let url = broker().await.vhost().await;
+    let queue = ("FLOW_QUEUE_URL", url.as_str());
+    let bench = Bench::start_with(&[("FLOW_WORKER_ENABLED", "false"), queue]).await;
+    let objects = bench.url();
+    let worker = || Worker::beside(&bench.app, &[queue, ("FLOW_OBJECTS_URL", &objects)]);
+    let mut workers = [worker(), worker(), worker()];
+    for worker in &workers {
+        crate::queue::until(async || worker.is_ready()).await;
+    }
+    fill(&bench, 0..FILES);
+    let run = begin(&bench.app, &bench.token).await;
+    in_the_middle(&bench.app, 0, FILES).await;
+    let busiest = (0..3).max_by_key(|at| workers[*at].taken()).unwrap();
+    workers[busiest].kill();
+    all_in(&bench.app, &bench.token, &run, (FILES * ROWS) as i64).await;
+    assert!(workers.iter().filter(|worker| worker.taken() > 5).count() > 1, "they share the chunks");
 }
 
 #[tokio::test]
