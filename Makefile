@@ -1,6 +1,7 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long schemathesis check fmt format lint docs bench bench-events bench-ingest bench-rooms soak images
+.PHONY: help setup run test test-long test-browser schemathesis check fmt format lint docs bench bench-events
+.PHONY: bench-ingest bench-rooms soak images
 
 # Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
 export PATH := $(PATH):$(CURDIR)/.tools/postgresql/bin
@@ -22,6 +23,11 @@ test: setup ## Run the tests, then walk the whole path by curl
 test-long: setup ## Run the tests that kill, cut off and wait
 	@scripts/setup redis rabbitmq s3 nginx openbao fakepve
 	cargo test --locked --workspace -- --ignored
+
+test-browser: setup ## Walk the web page in a real Chromium; pictures go to target/screenshots
+	@scripts/setup browser
+	cargo build --locked
+	tests/browser/run
 
 schemathesis: setup ## Hold a running service to its /openapi.json with made-up requests
 	@scripts/setup schemathesis

@@ -191,3 +191,24 @@ async function text(download) {
   for await (const part of await download.createReadStream()) parts.push(part);
   return Buffer.concat(parts).toString();
 }
+
+test("an access token that has expired is renewed without a word", async () => {
+  const short = await Service.start({ FLOW_AUTH_ACCESS_TTL_S: "2" });
+  try {
+    const page = await open(browser, short.base);
+    let renewals = 0;
+    page.on("request", (request) => { if (request.url().endsWith("/auth/refresh")) renewals += 1; });
+    await signIn(page);
+    await visit(page, "/runs");
+    await until("it was renewed twice", async () => renewals >= 2);
+    await visit(page, "/");
+    await page.getByRole("heading", { name: /^Welcome/ }).waitFor();
+    await short.restart("SIGTERM");
+    await page.reload();
+    await page.getByRole("heading", { name: /^Welcome/ }).waitFor();
+    assert.deepEqual(page.complaints().filter((text) => !/ERR_|503/.test(text)), []);
+    await page.context().close();
+  } finally {
+    await short.remove();
+  }
+});

@@ -10,18 +10,19 @@ export class Problem extends Error {
 }
 
 const OFFLINE = "The service cannot be reached. It may be starting again, or your connection is down.";
-/** An access token is renewed this long before it ends, in milliseconds. */
+/** An access token is renewed this long before it ends, in milliseconds, or after three quarters of a short life. */
 const RENEW_BEFORE = 60_000;
 
-const held = { token: null, ends: 0, renewable: false, onEnded: () => {} };
+const held = { token: null, renewAt: 0, renewable: false, onEnded: () => {} };
 
 /** Takes the tokens of a login. `renewable`: the cookie can renew it. */
 export function hold(token, expiresIn, renewable) {
-  Object.assign(held, { token, renewable, ends: Date.now() + expiresIn * 1000 });
+  const life = expiresIn * 1000;
+  Object.assign(held, { token, renewable, renewAt: Date.now() + life - Math.min(RENEW_BEFORE, life / 4) });
 }
 
 export function letGo() {
-  Object.assign(held, { token: null, ends: 0, renewable: false });
+  Object.assign(held, { token: null, renewAt: 0, renewable: false });
 }
 
 /** Called once when the login has ended and cannot be renewed. */
@@ -46,7 +47,7 @@ export function renew() {
 
 /** Renews a login that ends soon. Whoever is offline keeps it, and hears of that from the call itself. */
 async function fresh() {
-  if (!held.renewable || Date.now() < held.ends - RENEW_BEFORE) return;
+  if (!held.renewable || Date.now() < held.renewAt) return;
   try {
     await renew();
   } catch (problem) {

@@ -85,8 +85,13 @@ export class SchemaForm {
       return [name, this.#make(schema, `${pointer}/${name.replace(/~/g, "~0").replace(/\//g, "~1")}`, name, value?.[name], wanted)];
     });
     const read = (faults) => {
-      const found = parts.map(([name, part]) => [name, part.read(faults)]).filter(([, one]) => one !== undefined);
-      return found.length || required ? Object.fromEntries(found) : undefined;
+      const inner = [];
+      const found = parts.map(([name, part]) => [name, part.read(inner)]).filter(([, one]) => one !== undefined);
+      // What may be left out as a whole lacks nothing while it is empty.
+      const leftOut = !found.length && !required && inner.every((fault) => fault.missing);
+      if (leftOut) return undefined;
+      faults.push(...inner);
+      return Object.fromEntries(found);
     };
     const inside = parts.map(([, part]) => part.element);
     if (!pointer) return { element: h("div.stack", {}, inside.length ? inside : h("p.muted", {}, "It needs no input.")), read };
@@ -112,7 +117,7 @@ export class SchemaForm {
     return { element, read: (faults) => {
       try {
         const got = read();
-        if (got === undefined && required) throw new Error("This is needed.");
+        if (got === undefined && required) faults.push({ pointer, detail: "This is needed.", missing: true });
         return got;
       } catch (error) {
         faults.push({ pointer, detail: error.message });

@@ -7,7 +7,7 @@ import { followRun } from "../follow.js";
 import { between, isOver, span } from "../format.js";
 import { gathered } from "../launching.js";
 import { Log } from "../log.js";
-import { atLeast } from "../login.js";
+import { atLeast, login } from "../login.js";
 import { Meter } from "../meter.js";
 import { actions } from "../run_actions.js";
 import { RunModel } from "../run_model.js";
@@ -22,7 +22,7 @@ export default async function page(context, id) {
   let run = await get(`/flow-manager/runs/${encodeURIComponent(id)}`, signal);
   let why = null;
   const model = new RunModel();
-  const people = new Map(await names(signal));
+  const people = new Map([...await names(signal), [login.user.id, "you"]]);
   const meter = new Meter("The run");
   const timeline = new Timeline(run, model);
   const log = new Log(model.lines, `${run.flow}-${run.id}.log`, "Log of the run");

@@ -2,6 +2,7 @@
 
 import { get, call } from "../api.js";
 import { fill, h } from "../dom.js";
+import { login } from "../login.js";
 import { action, badge, confirm, empty, scroller, time } from "../ui.js";
 import { names, short } from "./runs.js";
 
@@ -9,7 +10,7 @@ const AT_ONCE = 25;
 
 export default async function page({ main, signal, title, again }) {
   title("Sessions");
-  const people = new Map(await names(signal));
+  const people = new Map([...await names(signal), [login.user.id, "Me"]]);
   const place = h("div"), older = h("div.row"), orphans = h("div");
   const rows = h("tbody");
   fill(main, h("div.head", {}, h("div", {}, h("h1", {}, "Sessions"), h("p", {}, "One learner in one lab each, the newest first."))), h("section.panel.flush", { "aria-label": "Sessions" }, place), older, orphans);
