@@ -42,7 +42,7 @@ export async function watchRun(context, box, run, { title, cancel }) {
     draw();
   });
   const fold = h("details.fold", {}, h("summary", {}, "Log"), log.element);
-  fold.addEventListener("toggle", () => log.grew());
+  fold.addEventListener("toggle", () => { if (fold.open) log.shown(); });
   fill(box, h("div.launch", {}, h("section.panel.stack", { "data-run": run.id },
     h("div.row.apart", {}, h("h2", {}, title), button), meter.element, asked, chain, fold)));
 

@@ -14,6 +14,7 @@ export class Log {
   #drawn = -1;
   #frame = 0;
   #follows = true;
+  #top = 0;
 
   constructor(lines, name, label = "Log") {
     this.#lines = lines;
@@ -24,8 +25,11 @@ export class Log {
     const download = h("button.tiny", { type: "button", onclick: () => this.#download(name) }, "Download");
     this.element = h("div.log", {}, h("div.bar-top", {}, this.count, h("span.row", {}, this.tail, download)), this.view);
     this.view.addEventListener("scroll", () => {
-      const atEnd = this.view.scrollTop + this.view.clientHeight > this.view.scrollHeight - LINE_PX * 2;
-      if (this.#follows !== atEnd) this.#follow(atEnd, false);
+      const { scrollTop, clientHeight, scrollHeight } = this.view;
+      // Only a reader scrolls up: lines that are added and frames that change never do.
+      if (scrollTop < this.#top - 1 && clientHeight) this.#follow(false);
+      else if (scrollTop + clientHeight > scrollHeight - LINE_PX * 2) this.#follow(true, false);
+      this.#top = scrollTop;
       this.#soon();
     }, { passive: true });
     new ResizeObserver(() => this.#soon(true)).observe(this.view);
@@ -36,12 +40,19 @@ export class Log {
     this.#soon(true);
   }
 
+  /** It came into sight: at its end. */
+  shown() {
+    this.#top = 0;
+    this.#follow(true);
+  }
+
   #soon(force) {
     if (force) this.#drawn = -1;
     this.#frame ||= requestAnimationFrame(() => { this.#frame = 0; this.#draw(); });
   }
 
   #follow(on, jump = true) {
+    if (this.#follows === on && !jump) return;
     this.#follows = on;
     this.tail.setAttribute("aria-pressed", String(on));
     this.tail.textContent = on ? "Following" : "Follow";

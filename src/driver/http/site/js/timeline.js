@@ -44,7 +44,7 @@ class Row {
     this.inside = h("div.inside");
     this.element = h("details.line-up", { "data-step": name },
       h("summary", {}, this.mark, h("span.name", {}, h("strong", {}, name), this.says), this.bars, this.took, h("span.turn", { "aria-hidden": "true" }, icon("turn"))), this.inside);
-    this.element.addEventListener("toggle", () => { this.#print = ""; this.#fill(); this.#log?.grew(); });
+    this.element.addEventListener("toggle", () => { this.#print = ""; this.#fill(); if (this.element.open) this.#log?.shown(); });
   }
 
   draw(task, scale) {
@@ -74,8 +74,8 @@ class Row {
       task.error && note("bad", task.error.detail, h("p.small.mono", {}, task.error.code)),
       told.attempts.length > 0 && tries("Attempts", told.attempts, this.name),
       told.undos.length > 0 && tries("Undo", told.undos, this.name),
-      both.length > 0 && h("div.two", {}, both.map(([label, value]) => h("section", {}, h("h4", {}, label), json(value, `${label.toLowerCase()} of ${this.name}`)))),
-      this.#written.length > 0 && h("section", {}, h("h4", { class: "muted small" }, plural(this.#written.length, "line"), " written"), this.#log.element),
+      both.length > 0 && h("div.two", {}, both.map(([label, value]) => h("section", {}, h("h3", {}, label), json(value, `${label.toLowerCase()} of ${this.name}`)))),
+      this.#written.length > 0 && h("section", {}, h("h3", { class: "muted small" }, plural(this.#written.length, "line"), " written"), this.#log.element),
       !told.attempts.length && h("p.muted", {}, { skipped: "The way of this run left it out.", pending: "Its turn has not come." }[task.status] ?? "Nothing is known of it."));
   }
 

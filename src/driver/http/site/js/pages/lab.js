@@ -64,7 +64,7 @@ export default async function page(context, name) {
     const button = action(ended?.flow === "lab-launch" || ended?.flow === "lab-reset" ? "Launch again" : "Launch", { class: "primary" }, () => begin(lab, "launch"));
     fill(body, outcome(ended), h("section.panel.stack", {}, h("h2", {}, "Ready when you are"), facts(lab),
       h("p", {}, "Launching builds the lab for you alone. You see each step of it, and you can leave this page meanwhile."), h("div.row", {}, button)),
-      lab.tutorial && h("details.fold", {}, h("summary", {}, "What you will do"), h("div.panel", {}, tutorial(lab, null).element)));
+      lab.tutorial && h("details.fold", { open: !ended }, h("summary", {}, "What you will do"), h("div.panel", {}, tutorial(lab, null).element)));
   }
 
   function dirty(lab, ended) {

@@ -24,7 +24,7 @@ function row(task) {
     if (!element.open || inside.childElementCount) return;
     fill(inside, h("p", {}, EFFECTS[task.effect], `. ${task.attempts} ${task.attempts === 1 ? "attempt" : "attempts"} of ${span(task.timeout_s * 1000)} at most.`),
       fields(task), atLeast("operator") && h("div.row", {}, h("a.button", { href: `#/tasks/${task.name}` }, "Run it by itself")),
-      h("div.two", {}, h("section", {}, h("h4", {}, "Schema of its input"), json(task.input, `input schema of ${task.name}`)), h("section", {}, h("h4", {}, "Schema of its output"), json(task.output, `output schema of ${task.name}`))));
+      h("div.two", {}, h("section", {}, h("h2", {}, "Schema of its input"), json(task.input, `input schema of ${task.name}`)), h("section", {}, h("h2", {}, "Schema of its output"), json(task.output, `output schema of ${task.name}`))));
   });
   return element;
 }
