@@ -9,7 +9,11 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::examples;
 use super::problem::ProblemBody;
+
+/// Calls that are answered without the database.
+const NEEDS_NOTHING: [&str; 6] = ["/livez", "/readyz", "/health", "/metrics", "/openapi.json", "/docs"];
 
 /// What one file of this driver adds to the service.
 pub struct Resource {
@@ -130,9 +134,13 @@ impl Operation {
         let mut add = |status: u16, codes: &[&'static str]| problems.entry(status).or_default().extend(codes);
         if let Some((_, required)) = self.body {
             add(400, if required { &["body.missing", "body.not_json"] } else { &["body.not_json"] });
+            add(400, &["body.unread"]);
             add(413, &["body.too_large"]);
             add(415, &["body.not_json_type"]);
             add(422, &["body.invalid"]);
+        }
+        if self.parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key") {
+            add(400, &["idempotency.key_invalid"]);
         }
         if self.parameters.iter().any(|parameter| parameter["in"] == "query") {
             add(400, &["query.invalid"]);
@@ -147,6 +155,13 @@ impl Operation {
                 add(403, &["auth.role_too_low"]);
             }
         }
+        if !NEEDS_NOTHING.iter().any(|path| self.path.starts_with(path)) {
+            add(503, &["database.unavailable", "database.busy"]);
+        }
+        for codes in problems.values_mut() {
+            codes.sort_unstable();
+            codes.dedup();
+        }
         problems
     }
 
@@ -158,8 +173,12 @@ impl Operation {
             "responses": self.responses(generator),
         });
         if let Some((schema, required)) = self.body {
+            let mut content = json!({"schema": schema(generator)});
+            if let Some(example) = examples::body(self.method, self.path) {
+                content["example"] = example;
+            }
             operation["requestBody"] =
-                json!({"required": required, "content": {"application/json": {"schema": schema(generator)}}});
+                json!({"required": required, "content": {"application/json": content}});
         }
         if let Some(floor) = self.role {
             operation["security"] = json!([{"token": []}]);
@@ -171,8 +190,7 @@ impl Operation {
     fn responses(&self, generator: &mut SchemaGenerator) -> Map<String, Value> {
         let mut responses = Map::new();
         for (status, codes) in self.all_problems() {
-            responses
-                .insert(status.to_string(), problem(&format!("{}: {}", words(status), codes.join(", "))));
+            responses.insert(status.to_string(), problem(words(status), &codes));
         }
         // A status may be both: 503 is an answer of /health and a problem of many.
         for said in &self.answers {
@@ -198,7 +216,7 @@ impl Operation {
             }
             responses.insert(said.status.to_string(), response);
         }
-        responses.insert("default".into(), problem("Any other problem"));
+        responses.insert("default".into(), problem("Any other problem", &[]));
         responses
     }
 
@@ -247,11 +265,18 @@ fn parameter(place: &str, name: &str, description: &str, required: bool, schema:
     json!({"in": place, "name": name, "description": description, "required": required, "schema": schema})
 }
 
-fn problem(description: &str) -> Value {
+/// Without codes it may have any.
+fn problem(description: &str, codes: &[&str]) -> Value {
+    let mut schema = json!({"$ref": "#/components/schemas/Problem"});
+    let mut description = description.to_owned();
+    if !codes.is_empty() {
+        schema["properties"] = json!({"code": {"enum": codes}});
+        description.push_str(&format!(": `{}`", codes.join("`, `")));
+    }
     json!({
         "description": description,
         "headers": Map::from_iter([request_id()]),
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {"application/problem+json": {"schema": schema}},
     })
 }
 

@@ -24,7 +24,7 @@ use super::request_meters::RequestMeters;
 use super::requests::Requests;
 use super::streams::Streams;
 use super::{
-    Answer, Edge, Handled, Operation, Resource, auth, catchers, flow_manager, health, labs, login, me,
+    Answer, Edge, Handled, Operation, Resource, auth, catchers, docs, flow_manager, health, labs, login, me,
     metrics, openapi, openid, patience, pauses, power_plants, rooms, runs, sessions, site, stay, user_create,
     users,
 };
@@ -83,6 +83,7 @@ fn resources() -> Vec<Resource> {
         power_plants::resource(),
         metrics::resource(),
         site::resource(),
+        docs::resource(),
     ]
 }
 

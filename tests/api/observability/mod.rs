@@ -1,4 +1,5 @@
 //! What those who watch the service see.
 
 mod metrics;
+mod pages;
 mod traces;

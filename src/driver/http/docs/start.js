@@ -1,0 +1,12 @@
+// A token is kept in the page alone, and goes with it.
+SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#page",
+  deepLinking: true,
+  docExpansion: "none",
+  displayRequestDuration: true,
+  persistAuthorization: false,
+  tryItOutEnabled: true,
+  // Nothing is asked of anyone else.
+  validatorUrl: null,
+});
