@@ -1,5 +1,6 @@
 //! Puts the service together: the only place where drivers, domain and driven meet.
 
+pub mod backup;
 pub mod check;
 mod database;
 pub mod dead_letters;

@@ -70,8 +70,8 @@ fn take<'a>(
     found.push(Override { key, value, origin: format!("{name} in {shown}") });
 }
 
-/// What `flow-manager chat` and `watch` sign in with: no setting of the service.
-const OF_THE_CLIENTS: &str = "FLOW_PASSWORD";
+/// What commands that call a service sign in with, and where: no settings of the service.
+const OF_THE_CLIENTS: [&str; 3] = ["FLOW_PASSWORD", "FLOW_EMAIL", "FLOW_URL"];
 
 /// Reads the variables that begin with `FLOW_`; all others are none of our business.
 pub(super) fn from_environment<'a>(
@@ -83,7 +83,9 @@ pub(super) fn from_environment<'a>(
     let mut variables: Vec<_> = environment
         .filter_map(|(name, value)| {
             Some((
-                name.into_string().ok().filter(|name| name.starts_with("FLOW_") && name != OF_THE_CLIENTS)?,
+                name.into_string()
+                    .ok()
+                    .filter(|name| name.starts_with("FLOW_") && !OF_THE_CLIENTS.contains(&&**name))?,
                 value,
             ))
         })

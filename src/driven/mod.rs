@@ -1,5 +1,6 @@
 //! Whom we call: the adapters that fill the domain's ports, and what they stand on.
 
+pub mod archive;
 pub mod attempts;
 pub mod cache;
 pub mod credentials;

@@ -1,5 +1,6 @@
 //! Tests of the whole service and of its adapters, in one binary: it links once and shares one PostgreSQL.
 
+mod cli;
 mod contract;
 mod engine;
 mod faults;

@@ -1,6 +1,7 @@
 //! PostgreSQL, 15 or later: the only place where SQL is written.
 
 pub mod datasets;
+pub mod dump;
 pub mod embedded;
 pub mod error;
 pub mod flow_store;

@@ -1,8 +1,10 @@
 //! The command line.
 
+mod backup;
 mod banner;
 mod chat;
 mod check;
+mod client;
 mod health;
 mod key;
 mod lab;
@@ -48,7 +50,11 @@ Settings come from --config FILE and from FLOW_<SECTION>_<KEY> in the environmen
   FLOW_DATABASE_URL=postgres://…       Use this PostgreSQL in place of the private one
   FLOW_DATABASE_URL_FILE=/run/secret   The same from a file; every secret can be given that way
 
-Exit status: 0 done, 1 failed, 2 wrong arguments or settings.";
+Commands that call a service (run runs why cancel plan watch chat) sign in by --email or --name, or as FLOW_EMAIL and
+FLOW_PASSWORD say, at --server or FLOW_URL:
+  FLOW_EMAIL=ada@example.org FLOW_PASSWORD=… flow-manager run hello --input '{}' --watch
+
+Exit status: 0 done, 1 failed or refused, 2 wrong arguments or settings, 3 no service answers.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -66,6 +72,20 @@ pub enum Command {
     Chat(chat::Chat),
     /// Show what a run does until it is over; exit status 0 says that it succeeded
     Watch(watch::Watch),
+    /// Start a flow at a service and stay until it is over
+    Run(client::RunFlow),
+    /// List runs of a service, the newest first
+    Runs(client::Runs),
+    /// Ask why a run is where it is, and what can be done
+    Why(client::Why),
+    /// Cancel a run: what it did is taken back
+    Cancel(client::CancelRun),
+    /// Ask what a flow would do, without starting it; exit status 1 names its faults
+    Plan(client::PlanFlow),
+    /// Write all that a service keeps to one file, beside a running service or without one
+    Backup(backup::Backup),
+    /// Bring back what `backup` wrote, into an empty place
+    Restore(backup::Restore),
     /// Look at labs: which there are, and what is wrong with one
     Lab {
         #[command(subcommand)]
@@ -100,6 +120,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
         // They call a service that may be anywhere, whose settings are its own.
         Command::Chat(chat) => return chat::run(chat),
         Command::Watch(watch) => return watch::run(watch),
+        Command::Run(asked) => return client::run(asked),
+        Command::Runs(asked) => return client::runs(asked),
+        Command::Why(asked) => return client::why(asked),
+        Command::Cancel(asked) => return client::cancel(asked),
+        Command::Plan(asked) => return client::plan(asked),
         _ => {}
     }
     let config = match Config::load(arguments.config.as_deref(), std::env::vars_os()) {
@@ -123,9 +148,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check => return check::run(&config),
         Command::Health => return health::run(&config),
         Command::Lab { what } => return lab::run(&config, what),
-        Command::Child { .. } | Command::Chat(_) | Command::Watch(_) => {
-            unreachable!("they were run above, without settings")
-        }
+        Command::Backup(asked) => backup::backup(&config, &asked),
+        Command::Restore(asked) => backup::restore(&config, &asked),
+        _ => unreachable!("the others were run above, without settings"),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

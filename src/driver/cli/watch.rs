@@ -65,7 +65,7 @@ async fn follow_run(watch: &Watch) -> Result<Ended, String> {
 }
 
 /// Time, type, step and what else there is, for people.
-fn line(kind: &str, event: &Value) -> String {
+pub(super) fn line(kind: &str, event: &Value) -> String {
     let mut line = format!("{} {kind}", event["at"].as_str().unwrap_or("?"));
     if let Some(step) = event["step"].as_str() {
         line += &format!(" {step}");

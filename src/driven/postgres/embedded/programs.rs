@@ -61,6 +61,12 @@ impl Programs {
         Err(closed.unwrap_or_else(|| refusal(configured, made_by, &found)))
     }
 
+    /// Another of PostgreSQL's programs: beside the server's, which it fits, or on PATH.
+    pub fn tool(name: &str, configured: Option<&Path>) -> Option<PathBuf> {
+        let folders = configured.map(Path::to_path_buf).into_iter().chain(usual_folders());
+        folders.map(|folder| folder.join(name)).find(|program| program.is_file())
+    }
+
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

@@ -102,19 +102,39 @@ impl Remote {
 
     /// A call with a JSON body, or without; signs in again when the token has ended.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        match self.call_once(method.clone(), path, body).await {
+        self.call_with(method, path, body, &[]).await
+    }
+
+    /// The same, with headers.
+    pub async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Value, Failure> {
+        match self.call_once(method.clone(), path, body, headers).await {
             Err(Failure::Refused { status: 401, .. }) => {
                 self.sign_in_again().await?;
-                self.call_once(method, path, body).await
+                self.call_once(method, path, body, headers).await
             }
             other => other,
         }
     }
 
-    async fn call_once(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    async fn call_once(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Value, Failure> {
         let mut request = self.http.request(method, self.url(path)?).bearer_auth(self.login().token);
         if let Some(body) = body {
             request = request.header("Content-Type", "application/json").body(body.to_string());
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         json(checked(request.timeout(CALL_TIMEOUT).send().await).await?).await
     }

@@ -7,12 +7,14 @@ use clap::Args;
 use serde_json::json;
 
 const PASSWORD: &str = "FLOW_PASSWORD";
+const EMAIL: &str = "FLOW_EMAIL";
+const URL: &str = "FLOW_URL";
 
 /// How to reach a service, and as whom.
 #[derive(Args, Debug)]
 pub struct SignIn {
     /// Where the service is
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", default_value_t = nearest())]
     pub server: String,
     /// A name to be known by; with a password the account of that name
     #[arg(long, value_name = "NAME", conflicts_with = "email")]
@@ -39,7 +41,9 @@ impl SignIn {
     /// Asks for a password where one is needed and none is in the environment.
     pub fn credentials(&self) -> io::Result<Credentials> {
         let given = std::env::var(PASSWORD).ok();
-        Ok(Credentials(match (&self.email, &self.name) {
+        let known = std::env::var(EMAIL).ok().filter(|email| !email.is_empty());
+        let email = self.email.clone().or(known.filter(|_| self.name.is_none()));
+        Ok(Credentials(match (&email, &self.name) {
             (Some(email), _) => json!({"email": email, "password": given.map_or_else(ask, Ok)?}),
             (None, Some(name)) if self.password || given.is_some() => {
                 json!({"username": name, "password": given.map_or_else(ask, Ok)?})
@@ -54,6 +58,13 @@ impl Credentials {
     pub(super) fn body(&self) -> String {
         self.0.to_string()
     }
+}
+
+fn nearest() -> String {
+    std::env::var(URL)
+        .ok()
+        .filter(|url| !url.is_empty())
+        .unwrap_or_else(|| "http://127.0.0.1:8080".to_owned())
 }
 
 /// Without showing what is typed.

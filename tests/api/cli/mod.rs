@@ -1,0 +1,4 @@
+//! The command line, by the program itself.
+
+mod backup;
+mod client;
