@@ -155,6 +155,10 @@ pub trait Outbox: Send + Sync {
 #[async_trait]
 pub trait Handler: Send + Sync {
     fn subscription(&self) -> Subscription;
+    /// Events that one process deals with at once; with more than one, in no order. At least 1.
+    fn at_once(&self) -> usize {
+        1
+    }
     /// Deals with an event, which may have come before. Returns after its commit. An `Invalid` event can never be
     /// dealt with and is a dead letter at once; any other error is worth another try.
     async fn handle(&self, event: &Event) -> Result<()>;

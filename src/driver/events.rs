@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use flow_domain::queue::{Delivery, GivenBack, Handler, Outbox, Queue, Subscription};
 use flow_domain::{Error, Kind};
+use futures_util::{StreamExt, stream};
 use log::{error, info, warn};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Deliveries in hand at once, each dealt with before the next.
+/// Deliveries in hand at once, as many of them dealt with at once as their handler says.
 const PREFETCH: usize = 16;
 /// Events handed to the queue in one go.
 const RELAY_BATCH: usize = 500;
@@ -72,9 +73,8 @@ async fn consume(queue: Arc<dyn Queue>, handler: Arc<dyn Handler>, stop: Cancell
         };
         match received {
             Ok(deliveries) => {
-                for delivery in deliveries {
-                    settle(&*queue, &*handler, consumer, delivery).await;
-                }
+                let settled = |delivery| settle(&*queue, &*handler, consumer, delivery);
+                stream::iter(deliveries).for_each_concurrent(handler.at_once(), settled).await;
             }
             Err(error) => {
                 log::debug!("consumer={consumer} received nothing: {error}");

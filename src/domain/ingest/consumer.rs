@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{CHUNK_FOUND, ChunkRef};
+use super::{CHUNK_FOUND, ChunkRef, LOADS_AT_ONCE};
 use crate::flows::Flows;
 use crate::flows::store::Idempotency;
 use crate::openid::system;
@@ -31,6 +31,11 @@ impl Handler for StartChunks {
     fn subscription(&self) -> Subscription {
         let topics = vec![CHUNK_FOUND.to_owned()];
         Subscription { consumer: CHUNK_FLOW.into(), topics, delivery_limit: DELIVERY_LIMIT }
+    }
+
+    /// While the table takes one chunk, others are read.
+    fn at_once(&self) -> usize {
+        LOADS_AT_ONCE
     }
 
     async fn handle(&self, event: &Event) -> Result<()> {

@@ -32,6 +32,9 @@ pub use service::{Found, Ingest};
 /// The topic of chunks that wait to be loaded.
 pub const CHUNK_FOUND: &str = "ingest.chunk_found";
 
+/// Chunks that one process loads at once. Each is held in memory about three times over.
+pub const LOADS_AT_ONCE: usize = 3;
+
 /// A chunk, as its message says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChunkRef {

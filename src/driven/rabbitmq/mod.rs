@@ -12,33 +12,38 @@ mod message;
 mod topology;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use flow_domain::queue::{DeadLetter, Delivery, Event, GivenBack, Queue, Subscription};
 use flow_domain::{EventId, Result};
 use lapin::types::{FieldTable, ShortString};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, timeout};
 
 pub use hinting::HintingFlowStore;
 pub use hints::Hints;
 
 use line::{Line, again, done};
-use link::Broker;
+use link::{Broker, away};
 use topology::{DEAD, EVENTS};
 
 /// How long `receive` waits for the first event.
 const RECEIVE_WAIT: Duration = Duration::from_secs(5);
+/// For a queue that answers.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a living consumer has in hand for so long comes again; what a dead one had, at once.
 const HELD_FOR: Duration = Duration::from_secs(600);
 
 pub struct RabbitQueue {
     broker: Arc<Broker>,
     held_for: Duration,
-    lines: Mutex<HashMap<String, Arc<Line>>>,
+    lines: Mutex<HashMap<String, Slot>>,
 }
+
+/// A lock for each consumer: one whose queue has no leader keeps no other waiting.
+type Slot = Arc<AsyncMutex<Option<Arc<Line>>>>;
 
 impl RabbitQueue {
     /// `url` is `amqp://user:password@host:5672/vhost`; nothing is contacted yet. The error is one sentence.
@@ -54,19 +59,25 @@ impl RabbitQueue {
     /// Where the consumer's deliveries come from; opened on the first, and again on a new link.
     async fn line(&self, consumer: &str) -> Result<Arc<Line>> {
         let link = self.broker.link().await?;
-        let mut lines = self.lines.lock().await;
-        if let Some(line) = lines.get(consumer).filter(|line| line.is_up() && Arc::ptr_eq(&line.link, &link))
-        {
+        let slot = self.slot(consumer);
+        let mut known = slot.lock().await;
+        if let Some(line) = known.as_ref().filter(|line| line.is_up() && Arc::ptr_eq(&line.link, &link)) {
             return Ok(line.clone());
         }
-        let line = Arc::new(Line::open(link, consumer).await?);
-        lines.insert(consumer.to_owned(), line.clone());
+        let opened = timeout(OPEN_TIMEOUT, Line::open(link, consumer)).await;
+        let line = Arc::new(opened.unwrap_or_else(|_| Err(away("a queue does not answer")))?);
+        *known = Some(line.clone());
         Ok(line)
+    }
+
+    fn slot(&self, consumer: &str) -> Slot {
+        let mut slots = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.entry(consumer.to_owned()).or_default().clone()
     }
 
     /// The delivery's line and message, if it is ours still.
     async fn held(&self, consumer: &str, delivery: &Delivery) -> Option<(Arc<Line>, line::InHand)> {
-        let line = self.lines.lock().await.get(consumer).cloned()?;
+        let line = self.slot(consumer).lock().await.clone()?;
         let held = line.let_go(delivery)?;
         Some((line, held))
     }

@@ -37,8 +37,8 @@ async fn an_event_that_names_the_dataset_starts_an_ingest() {
     bench.put("2018.csv", excerpt(2018));
     let told = Event::new("files.arrived", "plants", json!({"dataset": "power-plants"}));
     // Told twice, it happened once.
-    happened(&bench.app, &[told.clone()]).await;
-    happened(&bench.app, &[told]).await;
+    happened(&bench.app, std::slice::from_ref(&told)).await;
+    happened(&bench.app, std::slice::from_ref(&told)).await;
     until(async || bench.count(ENDED).await == 1).await;
     assert_eq!(bench.plants().await, rows_of(&excerpt(2018)));
     assert_eq!(bench.count("select count(*) from flow_run where flow = 'plants'").await, 1);

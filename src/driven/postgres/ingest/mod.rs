@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flow_domain::ingest::{
-    ChunkJob, ChunkRef, Dataset, IngestStore, Loaded, NewFile, Progress, RejectedFile, RowFault, Standing,
+    ChunkJob, ChunkRef, Dataset, IngestStore, LOADS_AT_ONCE, Loaded, NewFile, Progress, RejectedFile,
+    RowFault, Standing,
 };
 use flow_domain::objects::Object;
 use flow_domain::{Error, Result, RunId};
@@ -80,9 +81,6 @@ const PROGRESS: &str = "
 const REJECTED: &str = "
     select path, faults, rows_unfit from ingest_file
     where run_id = $1::uuid and status = 'rejected' order by path limit $2::bigint";
-
-/// Chunks that one process loads at once. Each is held in memory about three times over.
-const LOADS_AT_ONCE: usize = 3;
 
 #[derive(Clone)]
 pub struct PgIngest {
