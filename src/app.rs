@@ -18,6 +18,7 @@ mod probes;
 mod redis;
 mod rooms;
 mod running;
+mod secrets;
 pub mod signing;
 mod stores;
 mod terraform;
@@ -34,6 +35,7 @@ use flow_domain::WorkerId;
 use flow_domain::cache::CountedCache;
 use flow_domain::flows::engine::Setup;
 use flow_domain::flows::meters::FlowMeters;
+use flow_domain::flows::secret::Secrets;
 use flow_domain::flows::store::Worker;
 use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::labs::Labs;
@@ -52,7 +54,6 @@ use crate::driven::postgres::{
 };
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
 use crate::driven::process_meters::ProcessMeters;
-use crate::driven::secrets_file::SecretsFile;
 pub use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
 use crate::driven::workspaces::FsWorkspaces;
@@ -125,7 +126,9 @@ fn assemble(
     let cache = Arc::new(CountedCache::new(redis.cache()));
     let rooms = rooms::assemble(&config, &stores, &redis);
     let openid = OpenId::new(&config, &stores, cache.clone())?;
-    let (ports, terraform) = ports(&config, &stores, users.clone(), programs.clone(), &openid)?;
+    let kept = secrets::open(&config)?;
+    let (ports, terraform) =
+        ports(&config, &stores, users.clone(), programs.clone(), &openid, kept.store.clone())?;
     let (labs, sessions, evidence) = (ports.labs.clone(), ports.sessions.clone(), ports.evidence.clone());
     let step_checks = ports.step_checks.clone();
     let timelines = Arc::new(PgTimelines::new(stores.pool.clone()));
@@ -136,7 +139,7 @@ fn assemble(
         store: store.clone(),
         registry: registry.clone(),
         ports: Arc::new(ports),
-        secrets: Arc::new(SecretsFile(secrets_file(&config)?)),
+        secrets: kept.store.clone(),
         worker: Worker {
             id: WorkerId::new(),
             host_id: stores.state.host_id().map_err(|error| error.to_string())?,
@@ -161,7 +164,8 @@ fn assemble(
     let readiness = Arc::new(Readiness::default());
     let (handlers, event_meters) = metrics::counted(openid.handlers(users.clone(), flows.clone()));
     let plants = ingest::plants(&stores, openid.cache.clone());
-    let probes = probes::all(&config, &stores, &openid, ingest.objects.clone(), terraform, redis);
+    let probes =
+        probes::all(&config, &stores, &openid, ingest.objects.clone(), terraform, redis, kept.vault.clone());
     let streams = Streams::new(stream_settings(&config));
     let metrics = Arc::new(Metrics::new(vec![
         flow_meters,
@@ -213,6 +217,7 @@ fn assemble(
             passwords,
             programs,
             readiness,
+            vault: kept.vault,
             lines: openid.lines,
             handlers,
             consumers: CancellationToken::new(),
@@ -243,6 +248,7 @@ fn ports(
     users: Arc<dyn Users>,
     programs: Arc<ChildPrograms>,
     openid: &OpenId,
+    secrets: Arc<dyn Secrets>,
 ) -> Result<(Ports, Option<PathBuf>), String> {
     let terraform = Arc::new(terraform(config, stores, programs.clone()));
     let found = terraform.binary();
@@ -258,6 +264,7 @@ fn ports(
         labs,
         sessions: Arc::new(PgLabSessions::new(stores.pool.clone())),
         step_checks: Arc::new(PgStepChecks::new(stores.pool.clone())),
+        secrets,
         graders,
         evidence: Arc::new(PgGradeEvidence::new(stores.pool.clone())),
         datasets: Arc::new(PgDatasets::new(stores.pool.clone())),
@@ -283,15 +290,4 @@ fn graders(config: &Config, stores: &Stores, programs: Arc<ChildPrograms>) -> Ch
         log::info!("graders run as this service's own user: {why}");
     }
     ChildGraders::new(root, accounts, programs)
-}
-
-/// Where secrets are; Vault is not among the places yet.
-fn secrets_file(config: &Config) -> Result<Option<PathBuf>, String> {
-    match config.secrets.url.as_deref() {
-        None => Ok(None),
-        Some(url) => match url.strip_prefix("file://") {
-            Some(path) => Ok(Some(PathBuf::from(path))),
-            None => Err("secrets.url must be file:///PATH.".to_owned()),
-        },
-    }
 }

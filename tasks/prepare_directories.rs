@@ -84,6 +84,7 @@ mod tests {
             checks: Default::default(),
             limits: Default::default(),
             variables: Default::default(),
+            secrets: Default::default(),
             outputs: Default::default(),
             grading: Default::default(),
         })

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::lab_session::variables::{Variables, with_variables};
-use crate::lab_session::{Reporting, directory, job, lab, open, take_down, terraform_policy};
+use crate::lab_session::{Reporting, directory, job, lab, open, secrets, take_down, terraform_policy};
 
 pub struct TerraformApply;
 
@@ -64,8 +64,12 @@ impl TypedTask for TerraformApply {
         let dir = directory(ctx, &session).await?;
         let job = job(&session, dir, Duration::from_secs(lab.limits.launch_timeout_s))?;
         let job = with_variables(job, input.variables)?;
-        match ctx.ports.terraform.apply(&job, &Reporting(ctx), &ctx.cancel).await {
+        let (job, given) = secrets::give(ctx, job).await?;
+        let watch = Reporting { ctx, given };
+        let applied = ctx.ports.terraform.apply(&job, &watch, &ctx.cancel).await;
+        match applied.map_err(|end| watch.clean(end)) {
             Ok(outputs) => {
+                let outputs = watch.given.scrub_value(outputs);
                 // All of them are the grader's to know; the run's are anybody's who may see the run.
                 let kept = Some(outputs.clone());
                 ctx.ports.sessions.set_status(session.id, SessionStatus::Launching, kept).await?;

@@ -14,6 +14,7 @@ use super::redis::Redis;
 use super::stores::Stores;
 use crate::config::Config;
 use crate::driven::postgres::PgPool;
+use crate::driven::vault::Vault;
 
 /// Of all parts that say how they are.
 pub(super) fn all(
@@ -23,6 +24,7 @@ pub(super) fn all(
     objects: Arc<dyn Objects>,
     terraform: Option<PathBuf>,
     redis: Redis,
+    vault: Option<Arc<Vault>>,
 ) -> Vec<Arc<dyn Probe>> {
     let provider = config.oidc.issuer.is_some().then(|| openid.door.provider.clone());
     vec![
@@ -30,7 +32,7 @@ pub(super) fn all(
         Arc::new(QueueProbe(openid.lines.queue.clone())),
         Arc::new(redis),
         Arc::new(ObjectsProbe(objects)),
-        Arc::new(SecretsProbe(config.secrets.url.clone())),
+        Arc::new(SecretsProbe(config.secrets.url.clone(), vault)),
         Arc::new(IdentityProbe(provider)),
         Arc::new(MachinesProbe),
         Arc::new(TerraformProbe(terraform)),
@@ -86,8 +88,8 @@ impl Probe for ObjectsProbe {
     }
 }
 
-/// The file of secrets; flows without secrets work without.
-struct SecretsProbe(Option<String>);
+/// The file of secrets, or the Vault; flows without secrets work without.
+struct SecretsProbe(Option<String>, Option<Arc<Vault>>);
 
 #[async_trait]
 impl Probe for SecretsProbe {
@@ -96,6 +98,10 @@ impl Probe for SecretsProbe {
     }
 
     async fn check(&self) -> Condition {
+        if let Some(vault) = &self.1 {
+            let checked = vault.check().await;
+            return checked.map_or_else(|error| Condition::degraded(error.public), |()| Condition::healthy());
+        }
         let Some(url) = &self.0 else { return Condition::not_configured() };
         let Some(file) = url.strip_prefix("file://") else {
             return Condition::degraded("Only a file of secrets can be looked at.");

@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::driven::postgres::{PgFlowStore, PgSchedules, PgUsers, migrate, users};
 use crate::driven::process::ChildPrograms;
 use crate::driven::start_error::StartError;
+use crate::driven::vault::Vault;
 use crate::driver::cli::banner;
 use crate::driver::events::{self, Lines};
 use crate::driver::http::health::Readiness;
@@ -83,6 +84,8 @@ pub(super) struct Service {
     pub passwords: Arc<dyn Passwords>,
     pub programs: Arc<ChildPrograms>,
     pub readiness: Arc<Readiness>,
+    /// Its token is kept alive, and revoked.
+    pub vault: Option<Arc<Vault>>,
     pub lines: Lines,
     pub handlers: Vec<Arc<dyn Handler>>,
     /// Ends them.
@@ -144,6 +147,9 @@ impl Service {
         if work.await.is_err() {
             log::error!("the engine ended by a panic");
         }
+        if let Some(vault) = &self.vault {
+            vault.end().await;
+        }
     }
 
     /// A load balancer sees that the service is about to stop, before it stops.
@@ -184,6 +190,9 @@ impl Service {
         let schedules = Arc::new(PgSchedules::new(self.stores.pool.clone()));
         tokio::spawn(schedule::run(Clockwork::new(self.flows.clone(), schedules)));
         tokio::spawn(session_time::keep(self.labs.clone()));
+        if let Some(vault) = &self.vault {
+            tokio::spawn(vault.clone().keep());
+        }
         let upkeep = Upkeep {
             flow_store: self.flow_store.clone(),
             programs: self.programs.clone(),

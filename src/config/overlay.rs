@@ -73,6 +73,13 @@ fn take<'a>(
 /// What commands that call a service sign in with, and where: no settings of the service.
 const OF_THE_CLIENTS: [&str; 3] = ["FLOW_PASSWORD", "FLOW_EMAIL", "FLOW_URL"];
 
+/// What this begins with is a secret of a flow's or a lab's own.
+pub const OF_SECRETS: &str = "FLOW_SECRET_";
+
+fn is_a_setting(name: &str) -> bool {
+    name.starts_with("FLOW_") && !OF_THE_CLIENTS.contains(&name) && !name.starts_with(OF_SECRETS)
+}
+
 /// Reads the variables that begin with `FLOW_`; all others are none of our business.
 pub(super) fn from_environment<'a>(
     schema: &'a Schema,
@@ -81,14 +88,7 @@ pub(super) fn from_environment<'a>(
 ) -> Vec<Override<'a>> {
     let mut found: Vec<Override<'a>> = Vec::new();
     let mut variables: Vec<_> = environment
-        .filter_map(|(name, value)| {
-            Some((
-                name.into_string()
-                    .ok()
-                    .filter(|name| name.starts_with("FLOW_") && !OF_THE_CLIENTS.contains(&&**name))?,
-                value,
-            ))
-        })
+        .filter_map(|(name, value)| Some((name.into_string().ok().filter(|name| is_a_setting(name))?, value)))
         .collect();
     variables.sort();
     for (name, value) in variables {

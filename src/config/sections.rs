@@ -126,6 +126,12 @@ pub struct Secrets {
     pub role_id: Option<String>,
     #[serde(deserialize_with = "secret")]
     pub secret_id: Option<Secret>,
+    pub mount: String,
+    #[serde(deserialize_with = "text")]
+    pub namespace: Option<String>,
+    #[serde(deserialize_with = "path")]
+    pub ca_file: Option<PathBuf>,
+    pub wait_s: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::cache::Cache;
 use crate::datasets::Datasets;
+use crate::flows::secret::Secrets;
 use crate::ingest::Ingest;
 use crate::labs::{GradeEvidence, Graders, LabCatalogue, LabSessions, LabVersion, StepChecks};
 use crate::openid::AccessTokens;
@@ -28,6 +29,7 @@ pub struct Ports {
     pub labs: Arc<dyn LabCatalogue>,
     pub sessions: Arc<dyn LabSessions>,
     pub step_checks: Arc<dyn StepChecks>,
+    pub secrets: Arc<dyn Secrets>,
     pub graders: Arc<dyn Graders>,
     pub evidence: Arc<dyn GradeEvidence>,
     pub datasets: Arc<dyn Datasets>,

@@ -21,4 +21,5 @@ pub mod secrets_file;
 pub mod start_error;
 pub mod state_dir;
 pub mod terraform;
+pub mod vault;
 pub mod workspaces;

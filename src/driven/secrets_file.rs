@@ -1,4 +1,5 @@
-//! Secrets from a TOML file of the operator's: `"db/password" = "…"`, read again each time it changes.
+//! Secrets from a TOML file of the operator's: `"db/password" = "…"`, read again each time it changes; or, without one,
+//! from the environment: `FLOW_SECRET_DB_PASSWORD`.
 
 use std::path::PathBuf;
 
@@ -8,7 +9,10 @@ use flow_domain::{Error, Kind, Result};
 use sha2::{Digest, Sha256};
 use toml::Table;
 
-/// Without a file there are no secrets.
+/// What the variables of secrets begin with.
+const VARIABLE: &str = "FLOW_SECRET_";
+
+/// Without a file the environment has them.
 pub struct SecretsFile(pub Option<PathBuf>);
 
 #[async_trait]
@@ -17,22 +21,35 @@ impl Secrets for SecretsFile {
     /// one. A value that has changed since is gone.
     async fn resolve(&self, path: &str, version: Option<&str>) -> Result<(String, String)> {
         let Some(file) = &self.0 else {
-            return Err(Error::new(
-                Kind::NotFound,
-                "secret.none",
-                "No secrets are configured; set FLOW_SECRETS_URL.",
-            ));
+            let value = std::env::var(variable(path)).map_err(|_| none(path))?;
+            return known(path, value, version);
         };
         let text = tokio::fs::read_to_string(file).await.map_err(|error| away(&error))?;
         // The parser's message quotes the line, which is a secret.
         let table: Table = text.parse().map_err(|_| away(&"it is not TOML"))?;
         let value = table.get(path).and_then(|value| value.as_str()).ok_or_else(|| unknown(path))?;
-        let now = format!("{:02x?}", &Sha256::digest(value)[..2]);
-        match version {
-            Some(wanted) if wanted != now => Err(unknown(path)),
-            _ => Ok((value.to_owned(), now)),
-        }
+        known(path, value.to_owned(), version)
     }
+}
+
+fn known(path: &str, value: String, version: Option<&str>) -> Result<(String, String)> {
+    let now = format!("{:02x?}", &Sha256::digest(&value)[..2]);
+    match version {
+        Some(wanted) if wanted != now => Err(unknown(path)),
+        _ => Ok((value, now)),
+    }
+}
+
+/// `db/password` is `FLOW_SECRET_DB_PASSWORD`.
+fn variable(path: &str) -> String {
+    let letter =
+        |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
+    VARIABLE.chars().chain(path.chars().map(letter)).collect()
+}
+
+fn none(path: &str) -> Error {
+    let public = format!("There is no secret {path:?}: set FLOW_SECRETS_URL, or {}.", variable(path));
+    Error::new(Kind::NotFound, "secret.none", public)
 }
 
 fn unknown(path: &str) -> Error {
@@ -69,7 +86,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_file_there_are_none() {
+    async fn without_a_file_they_are_looked_for_in_the_environment() {
+        assert_eq!(variable("db/pass-word#x"), "FLOW_SECRET_DB_PASS_WORD_X");
         assert_eq!(SecretsFile(None).resolve("a", None).await.unwrap_err().code, "secret.none");
     }
 }

@@ -27,6 +27,7 @@ fn a_lab() -> Lab {
         limits: LabLimits::default(),
         grading: Grading::default(),
         variables: BTreeMap::new(),
+        secrets: Default::default(),
         outputs: None,
     }
 }

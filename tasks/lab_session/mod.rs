@@ -1,5 +1,6 @@
 //! What the tasks of a lab share: the caller's live session, its directory, and Terraform's words as a task's.
 
+pub mod secrets;
 pub mod variables;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use flow_domain::SessionId;
 use flow_domain::flows::OrStop;
+use flow_domain::flows::secret::Given;
 use flow_domain::flows::{Context, Policy, Stop};
 use flow_domain::labs::{Lab, LabVersion, Session, SessionStatus};
 use flow_domain::ports::{TerraformEnd, TerraformJob, TerraformWatch};
@@ -84,6 +86,7 @@ pub async fn directory(ctx: &Context, session: &Session) -> Result<PathBuf, Stop
         workspaces.fill(ctx.caller.id, &lab.name, &lab.dir).await?;
         let variables = serde_json::to_vec(&lab.variables).fatal("session.directory_unusable")?;
         fs::write(own.join(VARIABLES), variables).fatal("session.directory_unusable")?;
+        secrets::note(&own, &lab).fatal("session.directory_unusable")?;
         fs::write(&mark, &lab.version).fatal("session.directory_unusable")?;
     }
     Ok(dir)
@@ -138,7 +141,10 @@ pub async fn take_down(
     let dir = directory(ctx, &session).await?;
     sessions.set_status(session.id, SessionStatus::Finishing, None).await?;
     let job = with_variables(job(&session, dir, DESTROY_TIMEOUT)?, more)?;
-    match ctx.ports.terraform.destroy(&job, &Reporting(ctx), &ctx.cancel).await {
+    let (job, given) = secrets::give(ctx, job).await?;
+    let watch = Reporting { ctx, given };
+    let destroyed = ctx.ports.terraform.destroy(&job, &watch, &ctx.cancel).await;
+    match destroyed.map_err(|end| watch.clean(end)) {
         Ok(()) => Ok(Some(session.id)),
         Err(end) => {
             sessions.set_status(session.id, SessionStatus::Dirty, None).await?;
@@ -158,15 +164,30 @@ pub async fn take_down(
     }
 }
 
-/// Passes on what Terraform reports.
-pub struct Reporting<'a>(pub &'a Context);
+/// Passes on what Terraform reports, without the secrets it was given.
+pub struct Reporting<'a> {
+    pub ctx: &'a Context,
+    pub given: Given,
+}
+
+impl Reporting<'_> {
+    /// How it ended, as it may be told.
+    pub fn clean(&self, end: TerraformEnd) -> TerraformEnd {
+        match end {
+            TerraformEnd::Untouched(why) => TerraformEnd::Untouched(self.given.scrub(&why)),
+            TerraformEnd::Failed(why) => TerraformEnd::Failed(self.given.scrub(&why)),
+            TerraformEnd::Killed(why) => TerraformEnd::Killed(self.given.scrub(&why)),
+            stopped @ TerraformEnd::Stopped { .. } => stopped,
+        }
+    }
+}
 
 impl TerraformWatch for Reporting<'_> {
     fn progress(&self, percent: u8, message: &str) {
-        self.0.progress(percent, message);
+        self.ctx.progress(percent, &self.given.scrub(message));
     }
 
     fn line(&self, line: &str) {
-        self.0.line(line);
+        self.ctx.line(&self.given.scrub(line));
     }
 }

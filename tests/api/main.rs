@@ -19,4 +19,5 @@ mod queue;
 mod rooms;
 mod security;
 mod terraform;
+mod vault;
 mod workers;

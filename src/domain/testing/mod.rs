@@ -99,6 +99,7 @@ impl TestContext {
                 labs: refusing.clone(),
                 sessions: refusing.clone(),
                 step_checks: refusing.clone(),
+                secrets: refusing.clone(),
                 graders: refusing.clone(),
                 evidence: refusing.clone(),
                 datasets: datasets.clone(),

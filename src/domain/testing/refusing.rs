@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use super::MemoryCache;
+use crate::flows::secret::Secrets;
 use crate::ingest::{
     ChunkJob, ChunkRef, Dataset, IngestStore, Loaded, NewFile, Progress, RejectedFile, Standing,
 };
@@ -80,6 +81,13 @@ impl LabCatalogue for Refusing {
 
     fn labs(&self) -> Vec<Arc<Lab>> {
         Vec::new()
+    }
+}
+
+#[async_trait]
+impl Secrets for Refusing {
+    async fn resolve(&self, _path: &str, _version: Option<&str>) -> Result<(String, String)> {
+        refused()
     }
 }
 

@@ -40,6 +40,9 @@ pub struct Card {
     pub limits: LabLimits,
     #[serde(default)]
     pub variables: BTreeMap<String, Variable>,
+    /// Variables whose values are secrets: by name, the secret's path.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
     #[serde(default)]
     pub grading: Grading,
 }
@@ -86,7 +89,17 @@ pub fn read(text: &str, faults: &mut Vec<LabFault>) -> Option<Card> {
         LabFault::new(FILE, &key, fault.detail)
     }));
     if let Some(variables) = value["variables"].as_object() {
-        faults.extend(variables.keys().filter_map(|name| variable_fault(name)));
+        faults.extend(variables.keys().filter_map(|name| variable_fault("variables", name)));
+    }
+    for (name, path) in value["secrets"].as_object().into_iter().flatten() {
+        faults.extend(variable_fault("secrets", name));
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./#".contains(letter);
+        if path.as_str().is_some_and(|path| path.is_empty() || !path.chars().all(plain)) {
+            faults.push(LabFault::new(FILE, &format!("secrets.{name}"), "is no path of a secret"));
+        }
+        if value["variables"].get(name).is_some() {
+            faults.push(LabFault::new(FILE, &format!("secrets.{name}"), "is a variable with a value, too"));
+        }
     }
     if faults.len() > before {
         return None;
@@ -100,8 +113,8 @@ pub fn read(text: &str, faults: &mut Vec<LabFault>) -> Option<Card> {
     }
 }
 
-fn variable_fault(name: &str) -> Option<LabFault> {
-    let key = format!("variables.{name}");
+fn variable_fault(table: &str, name: &str) -> Option<LabFault> {
+    let key = format!("{table}.{name}");
     if OWN_VARIABLES.contains(&name) {
         return Some(LabFault::new(FILE, &key, "is given by the service"));
     }

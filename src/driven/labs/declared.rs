@@ -27,6 +27,10 @@ pub fn check(dir: &Path, files: &[PathBuf], card: &Card, faults: &mut Vec<LabFau
         let key = format!("variables.{name}");
         faults.push(LabFault::new(FILE, &key, "no *.tf file declares this variable"));
     }
+    for name in card.secrets.keys().filter(|name| !declares(&text, "variable", name)) {
+        let key = format!("secrets.{name}");
+        faults.push(LabFault::new(FILE, &key, "no *.tf file declares this variable"));
+    }
     for (at, name) in card.outputs.iter().flatten().enumerate() {
         if !declares(&text, "output", name) {
             let detail = format!("no *.tf file declares the output {name:?}");

@@ -58,6 +58,7 @@ pub fn lab(name: &str) -> Lab {
         limits: LabLimits::default(),
         grading: Grading::default(),
         variables: BTreeMap::new(),
+        secrets: Default::default(),
         outputs: None,
     }
 }

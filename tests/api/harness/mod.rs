@@ -1,6 +1,7 @@
 //! What tests stand on: a PostgreSQL and a Redis of their own, and the service itself as a process.
 
 mod app;
+mod bao;
 mod broker;
 mod cable;
 mod cluster;
@@ -9,6 +10,7 @@ mod redis;
 mod terminal;
 
 pub use app::{Answer, DEMO_PASSWORD, TestApp, free_port};
+pub use bao::TestBao;
 pub use broker::{Broker, broker};
 pub use cable::{Cable, Cut};
 pub use cluster::{server_programs, server_user};

@@ -18,7 +18,8 @@ mod tutorial;
 
 use serde_json::json;
 
-use bench::Bench;
+pub use bench::Bench;
+pub use people::Person;
 
 #[tokio::test]
 async fn a_journey_builds_grades_and_takes_down() {
