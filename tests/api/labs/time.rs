@@ -46,6 +46,7 @@ async fn a_session_that_is_left_alone_is_warned_of_and_taken_down() {
     let over = operator.until(&session, |session| session["status"] == "expired").await;
     assert_eq!((&over["time"]["because"], &over["time"]["expired"]), (&json!("idle"), &json!(true)));
     assert_eq!(over["time"]["expires_at"], json!(null));
+    bench.end(over["run"].as_str().unwrap()).await;
     assert_eq!(bench.directory("brief"), None);
     let kinds = kinds(&operator, &session).await;
     assert_eq!(kinds.iter().filter(|kind| *kind == "session.warning").count(), 1, "{kinds:?}");
@@ -113,7 +114,8 @@ async fn one_whose_time_is_over_while_a_grade_runs_is_graded_first() {
     let graded = bench.end(submit["id"].as_str().unwrap()).await;
     assert_eq!(graded["status"], "succeeded", "{graded}");
     let operator = Person::operator(&bench).await;
-    operator.until(&session, |session| session["status"] == "expired").await;
+    let over = operator.until(&session, |session| session["status"] == "expired").await;
+    bench.end(over["run"].as_str().unwrap()).await;
     let attempts = bench.app.get(&format!("{session}/attempts"), &token).await.body;
     assert_eq!(attempts["data"].as_array().unwrap().len(), 1, "the attempt is not lost");
     assert_eq!(bench.directory("brief"), None);
