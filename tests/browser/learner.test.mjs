@@ -65,7 +65,7 @@ test("a lab from its launch to its finish", async () => {
   const page = await open(browser, service.base);
   await signIn(page);
   await page.getByRole("button", { name: "Launch Hello, Terraform" }).click();
-  await page.getByText("Your word is").waitFor();
+  await page.locator(".outputs code").waitFor();
   const word = /word is (\w+)/.exec(await page.locator(".outputs code").textContent())[1];
 
   await page.getByLabel("word", { exact: true }).fill("00000000");
@@ -83,6 +83,8 @@ test("a lab from its launch to its finish", async () => {
   await page.getByRole("button", { name: "Finish" }).click();
   await page.getByRole("button", { name: "Finish the lab" }).click();
   await page.getByText("The lab is finished.").waitFor();
+  await visit(page, "/");
+  await page.locator('[data-lab="hello-terraform"]').getByText("100 of 100, all of it").waitFor();
   assert.deepEqual(page.complaints(), []);
   await page.context().close();
 });

@@ -49,6 +49,8 @@ function named(markdown = "") {
   const names = new Set();
   for (const [, object] of markdown.matchAll(/`(\{[^`]*\})`/g)) for (const [, name] of object.matchAll(/"([\w.-]{1,64})"\s*:/g)) names.add(name);
   for (const [, name] of markdown.matchAll(/answers?\s+`([\w.-]{1,64})`/g)) names.add(name);
+  // Around them, as a request has it.
+  names.delete("answers");
   return [...names];
 }
 

@@ -12,10 +12,11 @@ export function words({ html, markdown }) {
   if (typeof html !== "string") return fill(box, ...blocks(markdown ?? ""));
   box.innerHTML = policy ? policy.createHTML(html) : html;
   for (const link of box.querySelectorAll("a[href]")) Object.assign(link, { target: "_blank", rel: "noopener noreferrer" });
-  for (const wide of box.querySelectorAll("pre, table")) {
+  // What is wide scrolls by itself, by keyboard too.
+  for (const wide of box.querySelectorAll("pre")) {
     wide.tabIndex = 0;
-    wide.setAttribute("aria-label", "Scrolls sideways");
-    if (wide.tagName === "PRE") wide.setAttribute("role", "region");
+    wide.setAttribute("role", "group");
+    wide.setAttribute("aria-label", "Code");
   }
   return box;
 }
@@ -24,7 +25,7 @@ function blocks(markdown) {
   const made = [];
   const fences = markdown.split(/^```[^\n]*\n([\s\S]*?)^```\s*$/m);
   fences.forEach((part, index) => {
-    if (index % 2) made.push(h("pre", { tabindex: "0", role: "region", "aria-label": "Code" }, h("code", {}, part.replace(/\n$/, ""))));
+    if (index % 2) made.push(h("pre", { tabindex: "0", role: "group", "aria-label": "Code" }, h("code", {}, part.replace(/\n$/, ""))));
     else for (const block of part.split(/\n\s*\n/)) if (block.trim()) made.push(paragraph(block.trim()));
   });
   return made;

@@ -62,9 +62,10 @@ export default async function page(context, name) {
 
   function start(lab, ended) {
     const button = action(ended?.flow === "lab-launch" || ended?.flow === "lab-reset" ? "Launch again" : "Launch", { class: "primary" }, () => begin(lab, "launch"));
-    fill(body, outcome(ended), h("section.panel.stack", {}, h("h2", {}, "Ready when you are"), facts(lab),
-      h("p", {}, "Launching builds the lab for you alone. You see each step of it, and you can leave this page meanwhile."), h("div.row", {}, button)),
-      lab.tutorial && h("details.fold", { open: !ended }, h("summary", {}, "What you will do"), h("div.panel", {}, tutorial(lab, null).element)));
+    fill(body, outcome(ended), h("div.lab.before", {},
+      lab.tutorial && h("section.panel", { "aria-label": "What you will do" }, tutorial(lab, null).element),
+      h("aside", { "aria-label": "Launch" }, h("section.panel.stack", {}, h("h2", {}, "Ready when you are"), facts(lab),
+        h("p", {}, "Launching builds the lab for you alone. You see each step of it, and you can leave this page meanwhile."), button))));
   }
 
   function dirty(lab, ended) {
