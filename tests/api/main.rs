@@ -17,6 +17,7 @@ mod power_plants;
 mod programs;
 mod queue;
 mod rooms;
+mod scale_out;
 mod security;
 mod terraform;
 mod vault;
