@@ -1,7 +1,7 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long test-browser test-scale test-docs deploy deny schemathesis check fmt format lint docs
-.PHONY: bench bench-events bench-ingest bench-rooms soak images
+.PHONY: help setup run test test-long test-browser test-scale test-docs postman deploy deny schemathesis check fmt format
+.PHONY: lint docs bench bench-events bench-ingest bench-rooms soak images
 
 # Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
 export PATH := $(PATH):$(CURDIR)/.tools/postgresql/bin
@@ -36,6 +36,10 @@ test-scale: setup ## Send 2,000 flows through nginx to three services and two wo
 test-docs: setup ## Run every command of the documentation against a service
 	cargo build --locked
 	tests/docs
+
+postman: setup ## Send the whole Postman collection to a service, and see that every call is in it
+	cargo build --locked
+	tests/postman
 
 deploy: ## Hold compose.yaml, the gateways and the systemd unit to what their own programs think of them
 	@scripts/setup podman-compose nginx
