@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flow_domain::UserId;
-use flow_domain::flows::{Context, Policy, Stop, TypedTask};
+use flow_domain::flows::{Context, Plan, Policy, Stop, TypedTask};
 use flow_domain::users::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,13 @@ impl TypedTask for AuthCheck {
             return Err(Stop::fail_clean("auth.role_too_low", detail));
         }
         Ok(Output { user_id, role })
+    }
+
+    /// To check changes nothing.
+    async fn plan(&self, ctx: &Context, input: Input) -> Plan {
+        let needed = input.role.unwrap_or(Role::Learner);
+        let summary = format!("Checks that the caller's account has the role {needed} or above.");
+        Plan::new(summary).unless(self.run(ctx, input).await)
     }
 }
 

@@ -50,7 +50,7 @@ impl TypedTask for CreateDirectory {
     }
 
     async fn plan(&self, _ctx: &Context, input: Input) -> Plan {
-        Plan { summary: format!("Makes the caller's directory {:?}, if it is not there.", input.lab) }
+        Plan::new(format!("Makes the caller's directory {:?}, if it is not there.", input.lab))
     }
 }
 

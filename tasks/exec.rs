@@ -1,20 +1,14 @@
 //! `exec`: runs a program of the operator's list.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use flow_domain::flows::{Context, Effect, Plan, Policy, Recovery, Stop, TypedTask};
-use flow_domain::flows::{OrStop, Reason};
-use flow_domain::ports::{ChildState, Exit, Limits, Lines, Program};
+use flow_domain::ports::{ChildState, Exit, Lines, Program};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-/// A program that outlived its service is followed for this long before the engine is heard again.
-const FOLLOW: Duration = Duration::from_millis(400);
-const GRACE: Duration = Duration::from_secs(10);
+use crate::programs::{FOLLOW, GRACE, clean, prepared, recovered, unstarted};
 
 pub struct Exec;
 
@@ -93,34 +87,16 @@ impl TypedTask for Exec {
         }
     }
 
-    async fn plan(&self, _ctx: &Context, input: Input) -> Plan {
-        Plan { summary: format!("Runs {:?} with {} arguments.", input.program, input.args.len()) }
+    async fn plan(&self, ctx: &Context, input: Input) -> Plan {
+        let summary = format!("Runs {:?} with {} arguments.", input.program, input.args.len());
+        Plan::new(summary).unless(program(ctx, &input))
     }
 }
 
 fn program(ctx: &Context, input: &Input) -> Result<Program, Stop> {
-    let path = ctx.ports.programs.allowed(&input.program)?;
-    if input.args.iter().any(|arg| arg.contains('\0')) {
-        return Err("an argument holds a NUL").fatal_clean("exec.argument_invalid");
-    }
-    // A step may have any name; its folder has one of ours.
-    let step = flow_domain::hex(&Sha256::digest(&ctx.step)[..6]);
-    let env = [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
-    Ok(Program {
-        path,
-        args: input.args.clone(),
-        env: env
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into_iter()
-            .collect::<BTreeMap<_, _>>(),
-        cwd: "work".into(),
-        record_dir: PathBuf::from(ctx.run.to_string()).join(step).join(ctx.attempt.to_string()),
-        stdin: input.stdin.clone().map(String::into_bytes),
-        grace: GRACE,
-        timeout: Duration::from_secs(input.timeout_s.into()),
-        limits: Limits::default(),
-        confine: None,
-    })
+    let (stdin, attempt) = (input.stdin.clone().map(String::into_bytes), ctx.attempt.to_string());
+    let timeout = Duration::from_secs(input.timeout_s.into());
+    prepared(ctx, &input.program, &input.args, stdin, &attempt, timeout)
 }
 
 fn judge(input: &Input, exit: Exit) -> Result<Output, Stop> {
@@ -140,32 +116,6 @@ fn judge(input: &Input, exit: Exit) -> Result<Output, Stop> {
     };
     let words = exit.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
     Err(Stop::fail("exec.failed", words.map_or(format!("{end}."), |words| format!("{end}: {words}"))))
-}
-
-fn recovered(judged: Result<Output, Stop>) -> Recovery {
-    match judged.map(serde_json::to_value) {
-        Ok(Ok(output)) => Recovery::Finished(output),
-        Ok(Err(error)) => Recovery::Failed(Reason::new("task.output_unreadable", error.to_string())),
-        Err(Stop::Retry { reason, .. } | Stop::Fail(reason) | Stop::FailClean(reason)) => {
-            Recovery::Failed(reason)
-        }
-        Err(Stop::WaitUntil(_)) => Recovery::Unknown,
-    }
-}
-
-/// Nothing was run, so nothing is to be taken back.
-fn clean(stop: Stop) -> Stop {
-    match stop {
-        Stop::Fail(reason) => Stop::FailClean(reason),
-        other => other,
-    }
-}
-
-fn unstarted(error: flow_domain::Error) -> Stop {
-    match error.code {
-        "program.not_started" | "disk.full" => clean(error.into()),
-        _ => error.into(),
-    }
 }
 
 /// Passes the program's words on as they come; after a crash they were passed on already.

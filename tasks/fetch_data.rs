@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use flow_domain::datasets::Row;
 use flow_domain::flows::{Context, Plan, Policy, Stop, TypedTask};
 use flow_domain::ports::{HttpRequest, HttpResponse};
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -102,7 +101,7 @@ impl TypedTask for FetchData {
             (Some(rows), _) => format!("Takes {} rows from its input.", rows.len()),
             _ => "Gets rows from another server.".to_owned(),
         };
-        Plan { summary }
+        Plan::new(summary)
     }
 }
 
@@ -128,7 +127,7 @@ async fn get(ctx: &Context, url: &str, format: Option<Format>) -> Result<HttpRes
     match answer.status {
         200..=299 => Ok(answer),
         status if may_pass(status) => {
-            let after = retry_after(&answer, Timestamp::now());
+            let after = retry_after(&answer, flow_domain::clock::now());
             let mut stop = Stop::retry("fetch.unavailable", format!("The server answered {status}."));
             if let Stop::Retry { after: pause, .. } = &mut stop {
                 *pause = after;

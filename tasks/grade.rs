@@ -94,8 +94,8 @@ impl TypedTask for Grade {
         graded
     }
 
-    async fn plan(&self, _ctx: &Context, input: Input) -> Plan {
-        Plan { summary: format!("Grades the caller's session of lab {:?}.", input.lab) }
+    async fn plan(&self, ctx: &Context, input: Input) -> Plan {
+        Plan::new(format!("Grades the caller's session of lab {:?}.", input.lab)).unless(lab(ctx, &input.lab))
     }
 }
 

@@ -14,7 +14,6 @@ use flow_domain::flows::{Context, Effect, Plan, Policy, Recovery, Stop, TypedTas
 use flow_domain::ports;
 use flow_domain::ports::HttpResponse;
 use flow_domain::{Error, Kind};
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -149,7 +148,7 @@ impl TypedTask for HttpRequest {
     }
 
     async fn plan(&self, _ctx: &Context, input: Input) -> Plan {
-        Plan { summary: format!("Sends a {} to another server.", input.method.as_str()) }
+        Plan::new(format!("Sends a {} to another server.", input.method.as_str()))
     }
 }
 
@@ -211,7 +210,9 @@ fn unexpected(method: Method, answer: &HttpResponse) -> Stop {
     // To a POST, only these say that it was not carried out.
     let again = if method.is_idempotent() { may_pass(status) } else { matches!(status, 425 | 429 | 503) };
     match Stop::fail("http.unexpected_status", detail) {
-        Stop::Fail(reason) if again => Stop::Retry { reason, after: retry_after(answer, Timestamp::now()) },
+        Stop::Fail(reason) if again => {
+            Stop::Retry { reason, after: retry_after(answer, flow_domain::clock::now()) }
+        }
         stop => stop,
     }
 }

@@ -58,7 +58,8 @@ impl TypedTask for IngestScan {
         Ok(Output { dataset: input.dataset, files: found.files, new: found.new, unsteady: found.unsteady })
     }
 
-    async fn plan(&self, _ctx: &Context, input: Input) -> Plan {
-        Plan { summary: format!("Looks for new files of the dataset {:?}.", input.dataset) }
+    async fn plan(&self, ctx: &Context, input: Input) -> Plan {
+        let known = ctx.ports.ingest.dataset(&input.dataset).map_err(Stop::from);
+        Plan::new(format!("Looks for new files of the dataset {:?}.", input.dataset)).unless(known)
     }
 }

@@ -84,7 +84,7 @@ impl TypedTask for IngestWait {
         let ended = progress.chunks_ended();
         ctx.progress(progress.percent(), &format!("{ended} of {} chunks", progress.chunks));
         if ended < progress.chunks {
-            return Err(wait(&progress, Timestamp::now()));
+            return Err(wait(&progress, flow_domain::clock::now()));
         }
         if progress.chunks_failed > 0 {
             let reason = progress.reason.as_deref().unwrap_or("their runs ended");

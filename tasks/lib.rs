@@ -6,6 +6,8 @@ mod lab_session;
 #[cfg(test)]
 mod laws;
 mod numbers;
+mod programs;
+mod spoken;
 
 /// Declares each task's module and makes [`all`] from the same line. `cargo fmt` does not follow modules named in
 /// a macro: `rustfmt tasks/*.rs` formats them.
@@ -38,6 +40,7 @@ tasks! {
     open_session::OpenSession,
     prepare_directories::PrepareDirectories,
     process_data::ProcessData,
+    program::RunProgram,
     publish_event::PublishEvent,
     ready_session::ReadySession,
     remove_directory::RemoveDirectory,

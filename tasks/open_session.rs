@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use flow_domain::SessionId;
-use flow_domain::flows::{Context, Stop, TypedTask};
+use flow_domain::flows::{Context, Plan, Stop, TypedTask};
 use flow_domain::labs::{Session, SessionStatus};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,10 @@ impl TypedTask for OpenSession {
             return Err(Stop::fail_clean("session.open", detail));
         }
         Ok(Output { session: session.id, lab_version: session.lab_version })
+    }
+
+    async fn plan(&self, ctx: &Context, input: Input) -> Plan {
+        Plan::new(format!("Begins the caller's session in lab {:?}.", input.lab)).unless(lab(ctx, &input.lab))
     }
 
     async fn undo(&self, ctx: &Context, input: Input, output: Option<Value>) -> Result<(), Stop> {

@@ -43,7 +43,7 @@ impl TypedTask for PrepareDirectories {
     }
 
     async fn plan(&self, _ctx: &Context, input: Input) -> Plan {
-        Plan { summary: format!("Makes the directories of user {} that are missing.", input.user) }
+        Plan::new(format!("Makes the directories of user {} that are missing.", input.user))
     }
 }
 

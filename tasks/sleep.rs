@@ -55,7 +55,7 @@ impl TypedTask for Sleep {
         if let Some(until) = ctx.waited_until {
             return Ok(Output { until });
         }
-        let now = Timestamp::now();
+        let now = flow_domain::clock::now();
         let until = input.end(now)?;
         if until <= now { Ok(Output { until }) } else { Err(Stop::WaitUntil(until)) }
     }
@@ -66,7 +66,7 @@ impl TypedTask for Sleep {
             (_, Some(until)) => format!("Waits until {until}."),
             _ => Self::DESCRIPTION.to_owned(),
         };
-        Plan { summary }
+        Plan::new(summary)
     }
 }
 

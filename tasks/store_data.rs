@@ -56,7 +56,7 @@ impl TypedTask for StoreData {
     }
 
     async fn plan(&self, _ctx: &Context, input: Input) -> Plan {
-        Plan { summary: format!("Stores {} rows in the dataset {:?}.", input.rows.len(), input.dataset) }
+        Plan::new(format!("Stores {} rows in the dataset {:?}.", input.rows.len(), input.dataset))
     }
 }
 

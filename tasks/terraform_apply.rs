@@ -96,7 +96,8 @@ impl TypedTask for TerraformApply {
         Ok(())
     }
 
-    async fn plan(&self, _ctx: &Context, input: Input) -> Plan {
-        Plan { summary: format!("Makes what the Terraform files of lab {:?} describe.", input.lab) }
+    async fn plan(&self, ctx: &Context, input: Input) -> Plan {
+        Plan::new(format!("Makes what the Terraform files of lab {:?} describe.", input.lab))
+            .unless(lab(ctx, &input.lab))
     }
 }

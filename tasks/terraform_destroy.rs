@@ -47,6 +47,6 @@ impl TypedTask for TerraformDestroy {
     }
 
     async fn plan(&self, _ctx: &Context, input: Input) -> Plan {
-        Plan { summary: format!("Takes down what Terraform made for the caller in lab {:?}.", input.lab) }
+        Plan::new(format!("Takes down what Terraform made for the caller in lab {:?}.", input.lab))
     }
 }

@@ -1,5 +1,6 @@
 //! Laws of all tasks, whoever wrote them, and of the flows that are shipped with them.
 
+mod crashes;
 mod shipped;
 
 use std::collections::BTreeSet;

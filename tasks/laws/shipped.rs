@@ -14,16 +14,16 @@ use serde_json::{Value, json};
 
 use crate::all;
 
-fn config(path: &str) -> PathBuf {
+pub(super) fn config(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../config").join(path)
 }
 
-fn read<T: DeserializeOwned>(path: PathBuf) -> T {
+pub(super) fn read<T: DeserializeOwned>(path: PathBuf) -> T {
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn aliases() -> BTreeMap<String, Alias> {
+pub(super) fn aliases() -> BTreeMap<String, Alias> {
     let mut file: BTreeMap<String, BTreeMap<String, Alias>> = read(config("aliases.toml"));
     file.remove("aliases").expect("a table [aliases]")
 }

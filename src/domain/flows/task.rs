@@ -55,9 +55,25 @@ impl Default for Policy {
 }
 
 /// What a task would do, said without doing it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     pub summary: String,
+    /// What would make it fail, as far as that is known already.
+    pub faults: Vec<Reason>,
+}
+
+impl Plan {
+    pub fn new(summary: impl Into<String>) -> Self {
+        Self { summary: summary.into(), faults: Vec::new() }
+    }
+
+    /// What a check that changes nothing says of it.
+    pub fn unless<T>(mut self, checked: Result<T, Stop>) -> Self {
+        if let Err(Stop::Retry { reason, .. } | Stop::Fail(reason) | Stop::FailClean(reason)) = checked {
+            self.faults.push(reason);
+        }
+        self
+    }
 }
 
 /// A task as the engine sees it.
@@ -119,7 +135,7 @@ pub trait TypedTask: Send + Sync + 'static {
     }
 
     async fn plan(&self, _ctx: &Context, _input: Self::Input) -> Plan {
-        Plan { summary: Self::DESCRIPTION.to_owned() }
+        Plan::new(Self::DESCRIPTION)
     }
 }
 
@@ -191,7 +207,7 @@ impl<T: TypedTask> Task for T {
     async fn plan(&self, ctx: &Context, input: Value) -> Plan {
         match read::<T::Input>(input) {
             Ok(input) => TypedTask::plan(self, ctx, input).await,
-            Err(reason) => Plan { summary: reason.detail },
+            Err(reason) => Plan { summary: T::DESCRIPTION.to_owned(), faults: vec![reason] },
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{Error, Kind, Result, RunId};
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::flow_store::effect;
 use super::held;
 
 struct Part {
@@ -27,9 +28,17 @@ pub struct MemoryDatasets {
     parts: Mutex<Vec<Part>>,
 }
 
+impl MemoryDatasets {
+    /// Rows of all datasets.
+    pub fn count(&self) -> usize {
+        held(&self.parts).iter().map(|part| part.rows.len()).sum()
+    }
+}
+
 #[async_trait]
 impl Datasets for MemoryDatasets {
     async fn put(&self, dataset: &str, run: RunId, step: &str, rows: Vec<Row>) -> Result<u64> {
+        effect().await;
         if rows.iter().any(row_has_nul) {
             let sentence = "Text with a NUL character cannot be stored.";
             return Err(Error::new(Kind::Invalid, "value.nul_character", sentence));
@@ -44,6 +53,7 @@ impl Datasets for MemoryDatasets {
     }
 
     async fn remove(&self, dataset: &str, run: RunId, step: &str) -> Result<u64> {
+        effect().await;
         let mut parts = held(&self.parts);
         let found = parts.iter().position(|part| part.is(dataset, run, step));
         Ok(found.map_or(0, |index| parts.remove(index).rows.len() as u64))

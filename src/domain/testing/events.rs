@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::flow_store::effect;
 use super::held;
 use crate::cache::Cache;
 use crate::openid::{OAuthVerifier, Profile, Shown, Subject};
@@ -26,6 +27,7 @@ impl MemoryOutbox {
 #[async_trait]
 impl Outbox for MemoryOutbox {
     async fn add(&self, events: &[Event]) -> Result<()> {
+        effect().await;
         let mut known = held(&self.0);
         for event in events {
             if known.iter().all(|other| other.id != event.id) {

@@ -6,6 +6,7 @@ use crate::labs::{Evidence, GradeEvidence};
 use crate::{Result, SessionId};
 use async_trait::async_trait;
 
+use super::flow_store::effect;
 use super::held;
 
 #[derive(Default)]
@@ -16,6 +17,7 @@ pub struct MemoryGradeEvidence {
 #[async_trait]
 impl GradeEvidence for MemoryGradeEvidence {
     async fn keep(&self, evidence: &Evidence) -> Result<()> {
+        effect().await;
         held(&self.kept).push(evidence.clone());
         Ok(())
     }

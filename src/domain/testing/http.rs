@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
+use super::flow_store::effect;
 use super::held;
 use crate::ports::{HttpClient, HttpRequest, HttpResponse};
 use crate::{Error, Kind, Result};
@@ -49,6 +50,7 @@ impl CannedHttp {
 #[async_trait]
 impl HttpClient for CannedHttp {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse> {
+        effect().await;
         let key = (request.method.clone(), request.url.clone());
         let max_bytes = request.max_bytes;
         held(&self.requests).push(request);

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use crate::labs::{ELSEWHERE, Grade, Lab, LabSessions, Session, SessionStatus, SessionTime};
-use crate::{Error, Result, RunId, SessionId, UserId};
+use crate::{Error, Result, RunId, SessionId, UserId, clock};
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+use super::flow_store::effect;
 use super::held;
 
 #[derive(Default)]
@@ -43,9 +44,22 @@ impl Kept {
     }
 }
 
+impl MemoryLabSessions {
+    /// How many sessions are of this status.
+    pub fn count(&self, status: SessionStatus) -> usize {
+        held(&self.kept).sessions.iter().filter(|session| session.status == status).count()
+    }
+
+    /// Attempts of all sessions.
+    pub fn grade_count(&self) -> usize {
+        held(&self.kept).grades.len()
+    }
+}
+
 #[async_trait]
 impl LabSessions for MemoryLabSessions {
     async fn open(&self, user: UserId, lab: &Lab) -> Result<Session> {
+        effect().await;
         let mut kept = held(&self.kept);
         if let Some(session) = kept.live(user, &lab.name) {
             return Ok(session);
@@ -63,7 +77,7 @@ impl LabSessions for MemoryLabSessions {
             run: None,
             outputs: json!({}),
             shown: lab.outputs.clone(),
-            created_at: Timestamp::now(),
+            created_at: clock::now(),
             ended_at: None,
             time: SessionTime::of(&lab.limits),
         };
@@ -91,6 +105,7 @@ impl LabSessions for MemoryLabSessions {
     }
 
     async fn set_run(&self, id: SessionId, before: Option<RunId>, run: RunId) -> Result<RunId> {
+        effect().await;
         let mut kept = held(&self.kept);
         let session = kept.session(id)?;
         if session.run == before {
@@ -107,7 +122,7 @@ impl LabSessions for MemoryLabSessions {
         let mut kept = held(&self.kept);
         let session = kept.session(id)?;
         if is_open(session) && session.time.ready_at.is_some() {
-            session.time.seen_at = Some(Timestamp::now());
+            session.time.seen_at = Some(clock::now());
         }
         Ok(())
     }
@@ -127,14 +142,14 @@ impl LabSessions for MemoryLabSessions {
         }
         session.time.total_s += session.time.extend_s;
         session.time.extensions_left -= 1;
-        session.time.seen_at = Some(Timestamp::now());
+        session.time.seen_at = Some(clock::now());
         Ok(session.clone())
     }
 
     async fn warnings(&self) -> Result<Vec<Session>> {
         let mut kept = held(&self.kept);
         let Kept { sessions, warned, .. } = &mut *kept;
-        let now = Timestamp::now();
+        let now = clock::now();
         let due = sessions.iter().filter(|session| {
             let Some((at, _)) = session.time.end().filter(|_| is_open(session)) else { return false };
             let from = at - SignedDuration::from_secs(session.time.warn_s);
@@ -145,7 +160,7 @@ impl LabSessions for MemoryLabSessions {
 
     async fn run_out(&self) -> Result<Vec<Session>> {
         let mut kept = held(&self.kept);
-        let now = Timestamp::now();
+        let now = clock::now();
         let mut out = Vec::new();
         for session in kept.sessions.iter_mut().filter(|session| is_open(session)) {
             if let Some((_, ending)) = session.time.end().filter(|(at, _)| *at <= now) {
@@ -157,6 +172,7 @@ impl LabSessions for MemoryLabSessions {
     }
 
     async fn set_status(&self, id: SessionId, status: SessionStatus, outputs: Option<Value>) -> Result<()> {
+        effect().await;
         let mut kept = held(&self.kept);
         let session = kept.session(id)?;
         if session.ended_at.is_some() {
@@ -167,16 +183,17 @@ impl LabSessions for MemoryLabSessions {
             return Err(Error::conflict("session.ended", sentence));
         }
         if status == SessionStatus::Ready && session.time.ready_at.is_none() {
-            session.time.ready_at = Some(Timestamp::now());
+            session.time.ready_at = Some(clock::now());
             session.time.seen_at = session.time.ready_at;
         }
         session.status = status;
         session.outputs = outputs.unwrap_or_else(|| session.outputs.take());
-        session.ended_at = status.is_final().then(Timestamp::now);
+        session.ended_at = status.is_final().then(clock::now);
         Ok(())
     }
 
     async fn add_grade(&self, grade: &Grade) -> Result<u32> {
+        effect().await;
         let mut kept = held(&self.kept);
         kept.session(grade.session)?;
         if !(grade.score >= 0.0 && grade.score <= grade.max && grade.max < f64::INFINITY) {

@@ -6,13 +6,19 @@
 //! assert_eq!(output, Outcome::Done(json!({"value": 1})));
 //! ```
 
+mod crashes;
 mod datasets;
+mod effects;
 mod events;
+mod fails;
 mod flow_store;
 mod grade_evidence;
 mod http;
+mod ingest;
 mod lab_sessions;
 mod logins;
+mod machine;
+mod one_lab;
 mod refusing;
 mod revocations;
 mod users;
@@ -24,13 +30,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub use crashes::{CrashRow, CrashTable, CrashTest, Effects, crash_after_each_checkpoint};
 pub use datasets::MemoryDatasets;
 pub use events::{KnownTokens, MemoryCache, MemoryOutbox, Unsealed};
-pub use flow_store::MemoryFlowStore;
+pub use fails::FailsForGood;
+pub use flow_store::{Kill, MemoryFlowStore};
 pub use grade_evidence::MemoryGradeEvidence;
 pub use http::CannedHttp;
+pub use ingest::MemoryIngest;
 pub use lab_sessions::MemoryLabSessions;
 pub use logins::MemoryLogins;
+pub use machine::Machine;
+pub use one_lab::OneLab;
 pub use refusing::Refusing;
 pub use revocations::MemoryRevocations;
 pub use users::MemoryUsers;
@@ -63,6 +74,9 @@ pub struct TestContext {
     pub http: Arc<CannedHttp>,
     pub workspaces: Arc<TempWorkspaces>,
     pub outbox: Arc<MemoryOutbox>,
+    pub machine: Arc<Machine>,
+    pub sessions: Arc<MemoryLabSessions>,
+    pub ingest: Arc<MemoryIngest>,
     /// What the provider knows of access tokens.
     pub tokens: Arc<KnownTokens>,
     pub reports: Arc<Reports>,
@@ -122,6 +136,9 @@ impl TestContext {
             http,
             workspaces,
             outbox,
+            machine: Arc::default(),
+            sessions: Arc::default(),
+            ingest: Arc::default(),
             tokens,
             reports: Arc::new(Reports::default()),
         };
@@ -133,6 +150,22 @@ impl TestContext {
     pub fn with_role(mut self, role: Role) -> Self {
         self.caller.role = role;
         self.users.put(account(&self.caller));
+        self
+    }
+
+    /// Programs, Terraform and graders are the fake ones of [`TestContext::machine`]; there is one lab, `web`, and one
+    /// dataset of files, `things`.
+    pub fn with_machine(mut self) -> Self {
+        let lab =
+            OneLab::in_folder(self.workspaces.root()).expect("the folder for temporary files can be used");
+        let ports = &mut self.ports;
+        ports.labs = Arc::new(lab);
+        ports.sessions = self.sessions.clone();
+        ports.evidence = Arc::new(MemoryGradeEvidence::default());
+        ports.programs = self.machine.clone();
+        ports.terraform = self.machine.clone();
+        ports.graders = self.machine.clone();
+        ports.ingest = Arc::new(self.ingest.parts());
         self
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::flow_store::effect;
 use crate::ports::Workspaces;
 use crate::{Error, Result, UserId};
 
@@ -28,6 +29,19 @@ impl Drop for TempWorkspaces {
 }
 
 impl TempWorkspaces {
+    /// Everything below it goes when this does.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// How many directories of labs there are.
+    pub fn count(&self) -> usize {
+        let entries =
+            |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let users = entries(&self.root).filter(|path| path.file_name().is_some_and(|name| name.len() == 36));
+        users.map(|user| entries(&user).count()).sum()
+    }
+
     fn path(&self, user: UserId, lab: &str) -> Result<PathBuf> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
         if lab.is_empty() || lab.starts_with(['.', '_', '-']) || lab.contains("..") || !lab.chars().all(plain)
@@ -41,6 +55,7 @@ impl TempWorkspaces {
 #[async_trait]
 impl Workspaces for TempWorkspaces {
     async fn create(&self, user: UserId, lab: &str) -> Result<(PathBuf, bool)> {
+        effect().await;
         let path = self.path(user, lab)?;
         let made = !path.is_dir();
         fs::create_dir_all(&path).map_err(Error::internal)?;
@@ -52,11 +67,13 @@ impl Workspaces for TempWorkspaces {
     }
 
     async fn fill(&self, user: UserId, lab: &str, from: &Path) -> Result<()> {
+        effect().await;
         let (path, _) = self.create(user, lab).await?;
         copy(from, &path).map_err(Error::internal)
     }
 
     async fn remove(&self, user: UserId, lab: &str) -> Result<()> {
+        effect().await;
         match fs::remove_dir_all(self.path(user, lab)?) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::internal(error)),
             _ => Ok(()),

@@ -56,6 +56,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0121_create_session_timeline",
     "0122_create_session_step",
     "0150_add_run_trace",
+    "0102_age_flow_version",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.

@@ -10,6 +10,7 @@ mod key;
 mod lab;
 mod queue;
 mod remote;
+mod task;
 mod user;
 mod watch;
 
@@ -100,6 +101,9 @@ pub enum Command {
     /// Look after the events that could not be dealt with
     #[command(subcommand)]
     Queue(queue::QueueCommand),
+    /// Begin a task of your own, in the source of this program
+    #[command(subcommand)]
+    Task(task::TaskCommand),
     /// Run one program in a session of its own and keep a record of it; the service starts itself this way
     #[command(hide = true)]
     Child { dir: PathBuf },
@@ -125,6 +129,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Why(asked) => return client::why(asked),
         Command::Cancel(asked) => return client::cancel(asked),
         Command::Plan(asked) => return client::plan(asked),
+        // Nothing that runs is meant.
+        Command::Task(command) => return task::run(command),
         _ => {}
     }
     let config = match Config::load(arguments.config.as_deref(), std::env::vars_os()) {

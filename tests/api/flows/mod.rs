@@ -4,6 +4,7 @@ mod ending;
 mod listing;
 mod pausing;
 mod planning;
+mod programs;
 mod refusals;
 mod replicas;
 mod retrying;

@@ -26,7 +26,13 @@ async fn a_plan_says_what_would_happen_and_nothing_does() {
         ),
         ("nap", "sleep", json!({"seconds": 2})),
     ]);
+    let before = dump(&app).await;
     let answer = app.post(PLAN, &token, &json!({"flow": steps, "input": {"lab": "web"}})).await;
+    assert_eq!(dump(&app).await, before, "not a row was changed");
+    assert_eq!(
+        (&answer.body["on_failure"], &answer.body["steps"][0]["timeout_s"]),
+        (&json!("undo"), &json!(60))
+    );
     assert_eq!((answer.status, codes(&answer)), (StatusCode::OK, vec![]), "{}", answer.body);
     let plan = &answer.body;
     assert_eq!(plan["undo_order"], json!(["keep", "folder"]));
@@ -41,6 +47,61 @@ async fn a_plan_says_what_would_happen_and_nothing_does() {
     assert_eq!(plan["steps"][2]["on_success"], "end");
     assert!(plan["steps"][2]["summary"].as_str().unwrap().contains('2'), "{plan}");
     assert_eq!(app.get(RUNS, &token).await.body["data"], json!([]), "nothing was started");
+}
+
+/// Every row of every table but the leases, and every file of learners.
+async fn dump(app: &TestApp) -> (String, usize) {
+    let leases: Vec<String> = app
+        .db
+        .pool
+        .query("select t::text from worker t", &[])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    let rows = app.db.dump().await;
+    let id = |lease: &str| lease.trim_start_matches('(').split(',').next().unwrap_or_default().to_owned();
+    let leases: Vec<String> = leases.iter().map(|lease| id(lease)).collect();
+    let rows = rows.lines().filter(|row| leases.iter().all(|lease| !row.contains(lease.as_str())));
+    let workspaces = std::fs::read_dir(app.state_dir().join("workspaces"));
+    (rows.collect::<Vec<_>>().join("\n"), workspaces.map_or(0, |entries| entries.count()))
+}
+
+#[tokio::test]
+async fn a_plan_knows_conditions_keys_limits_pauses_and_what_tasks_say() {
+    let app = TestApp::start().await;
+    let token = app.login().await;
+    app.post("/flow-manager/pause", &token, &json!({"reason": "a rest"})).await;
+    let flow = json!({"name": "planned", "at_once": 2, "on_failure": "stop", "concurrency_key": "lab:${input.lab}",
+        "tasks": [
+            {"name": "check", "task": "auth_check", "input": {"role": "admin"}},
+            {"name": "open", "task": "open_session", "input": {"lab": "${input.lab}"}, "timeout_s": 7, "attempts": 2},
+            {"name": "run", "task": "exec", "input": {"program": "rm", "args": ["-rf"]}},
+            {"name": "note", "task": "noop"}],
+        "conditions": [{"name": "c", "source_task": "check", "outcome": "failure",
+            "target_task_success": "note", "target_task_failure": "open"}]});
+    let before = dump(&app).await;
+    let answer = app.post(PLAN, &token, &json!({"flow": flow, "input": {"lab": "moon"}})).await;
+    assert_eq!(dump(&app).await, before);
+    let plan = &answer.body;
+    let faults = [
+        ("/flow/tasks/0", "auth.role_too_low"),
+        ("/flow/tasks/1", "lab.unknown"),
+        ("/flow/tasks/2", "program.not_allowed"),
+    ];
+    let found = codes(&answer);
+    assert!(faults[1..].iter().all(|fault| found.contains(fault)), "{plan}");
+    let check = &plan["steps"].as_array().unwrap().iter().find(|step| step["name"] == "check").unwrap();
+    assert_eq!((&check["on_success"], &check["on_failure"]), (&json!("open"), &json!("note")));
+    let open = &plan["steps"].as_array().unwrap().iter().find(|step| step["name"] == "open").unwrap();
+    assert_eq!(
+        (&open["timeout_s"], &open["attempts"], &open["undoable"]),
+        (&json!(7), &json!(2), &json!(true))
+    );
+    assert_eq!((&plan["concurrency_key"], &plan["at_once"]), (&json!("lab:moon"), &json!(2)));
+    assert_eq!((&plan["on_failure"], &plan["paused"]["reason"]), (&json!("stop"), &json!("a rest")));
+    assert_eq!(plan["undo_order"], json!(["open"]));
 }
 
 #[tokio::test]

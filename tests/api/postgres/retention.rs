@@ -33,6 +33,13 @@ async fn fill(db: &TestDb, day: &str, runs: i32, live: i32) {
     db.pool.client().await.unwrap().batch_execute(&sql).await.unwrap();
 }
 
+/// Every tenth run of the week brought a definition of its own.
+const DEFINITIONS: &str = "
+    update flow_run_{week} set flow_version = id::text where get_byte(uuid_send(id), 15) % 10 = 0;
+    insert into flow_version (hash, definition, tasks, known_at)
+        select flow_version, json_build_object('name', 'old', 'tasks', '[]'::json), '{noop}', now() - interval '9 days'
+        from flow_run_{week} where flow_version <> 'hash'";
+
 async fn one<T: for<'a> tokio_postgres::types::FromSql<'a>>(db: &TestDb, sql: &'static str) -> T {
     db.pool.query(sql, &[]).await.unwrap()[0].get(0)
 }
@@ -65,4 +72,65 @@ async fn old_weeks_are_dropped_with_their_space_and_one_with_a_live_run_stays() 
     let end = "update flow_run set status = 'succeeded', finished_at = '2024-02-01'";
     db.pool.execute(end, &[]).await.unwrap();
     assert_eq!(store.drop_weeks(30).await.unwrap(), ["20240115"]);
+}
+
+/// Rows are made by SQL: a million runs of a service would take a quarter of an hour, and be the same rows.
+#[tokio::test]
+#[ignore = "makes a million runs"]
+async fn the_database_of_a_million_runs_is_half_as_big_when_half_of_them_went() {
+    let db = TestDb::new().await;
+    let client = db.pool.client().await.unwrap();
+    client.batch_execute("set statement_timeout = 0").await.unwrap();
+    let mut days: Vec<String> =
+        ["2024-01-01", "2024-01-08", "2024-01-15", "2024-01-22", "2024-01-29"].map(str::to_owned).to_vec();
+    let recent =
+        "select to_char(date_trunc('week', now() at time zone 'utc') - n * interval '7 days', 'YYYY-MM-DD')
+                  from generate_series(2, 6) n";
+    days.extend(client.query(recent, &[]).await.unwrap().iter().map(|row| row.get::<_, String>(0)));
+    let size = "select pg_database_size(current_database())";
+    let empty: i64 = one(&db, size).await;
+    for day in &days {
+        let sql = [WEEK, DEFINITIONS].join(";").replace("{day}", &format!("{day} 00:00+00"));
+        let sql =
+            sql.replace("{week}", &day.replace('-', "")).replace("{runs}", "100000").replace("{live}", "0");
+        client.batch_execute(&sql).await.unwrap();
+    }
+    let count = "select (select count(*) from flow_run), (select count(*) from step), (select count(*) from flow_version)";
+    let counted = async || {
+        let row = client.query_one(count, &[]).await.unwrap();
+        [row.get::<_, i64>(0), row.get(1), row.get(2)]
+    };
+    let (before, full): ([i64; 3], i64) = (counted().await, one(&db, size).await);
+    assert_eq!(before[..2], [1_000_000, 2_000_000]);
+
+    assert_eq!(db.flow_store().drop_weeks(90).await.unwrap().len(), 5);
+    // What was deleted of definitions is room for others; to give it back takes a vacuum, which comes by itself.
+    client.batch_execute("vacuum full flow_version").await.unwrap();
+    let (after, left): ([i64; 3], i64) = (counted().await, one(&db, size).await);
+    println!(
+        "runs, steps, definitions: {before:?}, then {after:?}; {} MB, then {} MB",
+        full >> 20,
+        left >> 20
+    );
+    assert_eq!(after[..2], [500_000, 1_000_000]);
+    assert!((after[2] * 2 - before[2]).abs() < before[2] / 50, "definitions: {before:?} {after:?}");
+    assert!(((left - empty) * 2 - (full - empty)).abs() < (full - empty) / 20, "{empty} {full} {left}");
+    client.batch_execute("reset statement_timeout").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_definition_goes_with_its_last_run_unless_it_was_spoken_of_lately() {
+    let db = TestDb::new().await;
+    fill(&db, "2024-01-01", 3, 0).await;
+    let add = "insert into flow_version (hash, definition, tasks, known_at) values
+               ('hash', '{}', '{noop}', now() - interval '9 days'), ('lately', '{}', '{noop}', now())";
+    db.pool.execute(add, &[]).await.unwrap();
+    let left = async || {
+        let rows = db.pool.query("select hash from flow_version order by hash", &[]).await.unwrap();
+        rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>()
+    };
+    db.pool.query("select flow_forget_versions()", &[]).await.unwrap();
+    assert_eq!(left().await, ["hash", "lately"], "a run has it");
+    assert_eq!(db.flow_store().drop_weeks(30).await.unwrap(), ["20240101"]);
+    assert_eq!(left().await, ["lately"]);
 }

@@ -11,11 +11,13 @@ use super::Engine;
 use super::secrets::{secret_paths, too_short};
 use crate::flows::check::order;
 use crate::flows::context::{Context, Reporter};
-use crate::flows::definition::{Definition, END, Route, StepDefinition};
+use crate::flows::definition::{Definition, END, OnFailure, Route, StepDefinition};
+use crate::flows::gate::PauseCard;
 use crate::flows::reference::{Reference, Root, Scope, walk};
-use crate::flows::task::Effect;
+use crate::flows::run::{Run, Start};
+use crate::flows::task::{Effect, Plan};
 use crate::users::Caller;
-use crate::{CancelSignal, Fault, RunId};
+use crate::{CancelSignal, Fault, RunId, clock};
 
 /// What a run would do. Making one changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
@@ -24,6 +26,14 @@ pub struct FlowPlan {
     pub steps: Vec<PlannedStep>,
     /// Steps with something to take back, in the order in which that would happen.
     pub undo_order: Vec<String>,
+    /// What becomes of those when the run fails: taken back, or left until somebody says so.
+    pub on_failure: OnFailure,
+    /// One run at a time has this key.
+    pub concurrency_key: Option<String>,
+    /// So many runs of the flow go on at once; none: any number.
+    pub at_once: Option<u32>,
+    /// The run would wait for the end of this pause.
+    pub paused: Option<PauseCard>,
     /// What would make the run fail; none of them, and it could be started.
     pub faults: Vec<Fault>,
 }
@@ -65,6 +75,19 @@ impl Engine {
                 None => continue,
             }
         }
+        let start = Start {
+            definition: Arc::new(definition.clone()),
+            definition_hash: "".into(),
+            caller: caller.clone(),
+            input: Arc::new(input.clone()),
+            parent: None,
+        };
+        plan.concurrency_key = Run::new(start, clock::now()).concurrency_key;
+        plan.on_failure = definition.on_failure;
+        plan.at_once = definition.at_once;
+        let pauses = self.pauses().into_iter();
+        let of_it = pauses.filter(|pause| pause.gate.is_before(&definition.name));
+        plan.paused = of_it.min_by_key(|pause| pause.since).map(PauseCard::from);
         let undoable = plan.steps.iter().rev().filter(|step| step.undoable);
         plan.undo_order = undoable.map(|step| step.name.clone()).collect();
         plan
@@ -87,16 +110,18 @@ impl Engine {
         let found = if later { Vec::new() } else { registered.faults(&known, &at) };
         let task = &registered.task;
         // A task is asked only about an input that it can read.
-        let summary = match later || !found.is_empty() {
-            true => task.description().to_owned(),
-            false => task.plan(&self.plan_context(step, caller, input), known.clone()).await.summary,
+        let plan = match later || !found.is_empty() {
+            true => Plan::new(task.description()),
+            false => task.plan(&self.plan_context(step, caller, input), known.clone()).await,
         };
         faults.extend(found);
+        let told = plan.faults.into_iter();
+        faults.extend(told.map(|why| Fault::new(format!("/flow/tasks/{index}"), &why.code, why.detail)));
         let policy = task.policy();
         Some(PlannedStep {
             name: step.name.clone(),
             task: task.name().to_owned(),
-            summary,
+            summary: plan.summary,
             effect: task.effect(),
             input: known,
             timeout_s: step.timeout_s.map_or(policy.timeout.as_secs(), u64::from),

@@ -22,6 +22,22 @@ impl Stored {
 impl State {
     pub(super) fn events(&self, run: RunId, after: i64, limit: usize) -> (Vec<Event>, bool) {
         let Some(stored) = self.runs.get(&run) else { return (Vec::new(), false) };
+        let mut all = self.all_events(run);
+        all.retain(|event| event.number > after);
+        all.truncate(limit);
+        let mut bytes = 0;
+        all.retain(|event| {
+            let room = bytes < EVENTS_BYTES;
+            bytes += event.data.to_string().len();
+            room
+        });
+        let last = all.last().map_or(after, |event| event.number);
+        let head = &stored.run.head;
+        (all, head.finished_at.is_some() && last >= head.event_seq)
+    }
+
+    pub(super) fn all_events(&self, run: RunId) -> Vec<Event> {
+        let Some(stored) = self.runs.get(&run) else { return Vec::new() };
         let head = &stored.run.head;
         let mut all: Vec<Event> = stored.events.clone();
         all.push(of_run(1, RunStatus::Queued, stored.run.created_at, Value::Null));
@@ -57,17 +73,8 @@ impl State {
                 all.push(event(number, kind, at, data));
             }
         }
-        all.retain(|event| event.number > after);
         all.sort_by_key(|event| event.number);
-        all.truncate(limit);
-        let mut bytes = 0;
-        all.retain(|event| {
-            let room = bytes < EVENTS_BYTES;
-            bytes += event.data.to_string().len();
-            room
-        });
-        let last = all.last().map_or(after, |event| event.number);
-        (all, head.finished_at.is_some() && last >= head.event_seq)
+        all
     }
 }
 

@@ -3,9 +3,11 @@
 mod asks;
 mod events;
 mod gates;
+mod known;
 mod state;
+mod trap;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::flows::event::Event;
@@ -17,9 +19,13 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use state::State;
+pub use trap::Kill;
+use trap::Trap;
+pub(super) use trap::effect;
 
 pub struct MemoryFlowStore {
     state: Mutex<State>,
+    trap: Arc<Trap>,
     tell: mpsc::UnboundedSender<Signal>,
     heard: AsyncMutex<mpsc::UnboundedReceiver<Signal>>,
 }
@@ -27,11 +33,50 @@ pub struct MemoryFlowStore {
 impl Default for MemoryFlowStore {
     fn default() -> Self {
         let (tell, heard) = mpsc::unbounded_channel();
-        Self { state: Mutex::default(), tell, heard: AsyncMutex::new(heard) }
+        Self { state: Mutex::default(), trap: Arc::default(), tell, heard: AsyncMutex::new(heard) }
     }
 }
 
 impl MemoryFlowStore {
+    /// Whoever comes to this write of a run, or to this effect, stops there for ever, as if it had died; none: nobody.
+    pub fn set_trap(&self, at: Option<(usize, Kill)>) {
+        self.trap.set(at);
+    }
+
+    /// Writes of runs since the trap was set.
+    pub fn writes(&self) -> usize {
+        self.trap.writes()
+    }
+
+    /// Effects of tasks on the world since then, in the thread of [`MemoryFlowStore::watch_thread`].
+    pub fn effects(&self) -> usize {
+        self.trap.effects()
+    }
+
+    /// The tasks of the process on this thread are in the trap's reach.
+    pub fn watch_thread(&self) {
+        self.trap.watch_thread();
+    }
+
+    pub fn is_sprung(&self) -> bool {
+        self.trap.is_sprung()
+    }
+
+    /// Ready once somebody is in the trap.
+    pub async fn sprung(&self) {
+        self.trap.sprung().await;
+    }
+
+    /// A run as it is, without waiting.
+    pub fn run_now(&self, id: RunId) -> Option<Run> {
+        self.state().run(id)
+    }
+
+    /// All events of a run.
+    pub fn events_now(&self, id: RunId) -> Vec<Event> {
+        self.state().all_events(id)
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,13 +93,17 @@ impl MemoryFlowStore {
 #[async_trait]
 impl FlowStore for MemoryFlowStore {
     async fn create(&self, new: NewRun) -> Result<Created> {
+        let kill = self.trap.begin().await;
         let (created, signals) = self.state().create(new);
+        self.trap.end(kill).await;
         self.say(signals);
         Ok(created)
     }
 
     async fn checkpoint(&self, checkpoint: Checkpoint) -> Result<Ack> {
+        let kill = self.trap.begin().await;
         let (ack, signals) = self.state().checkpoint(checkpoint);
+        self.trap.end(kill).await;
         self.say(signals);
         Ok(ack)
     }

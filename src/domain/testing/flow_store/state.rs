@@ -1,9 +1,10 @@
 //! What the memory store holds, and the laws it keeps.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::gates::{PARKED, Places};
+use super::known::Known;
 use crate::flows::event::Event;
 use crate::flows::gate::{Gate, Pause};
 use crate::flows::run::{Run, RunStatus};
@@ -20,11 +21,6 @@ pub(super) struct Stored {
     pub(super) ticket: u64,
 }
 
-struct Known {
-    worker: Worker,
-    renewed: Option<Instant>,
-}
-
 /// A process that has not renewed for this long is believed dead.
 const LOST_AFTER: Duration = Duration::from_secs(5);
 
@@ -35,12 +31,6 @@ impl Stored {
         head.owner.is_none()
             && self.claimable_at.is_none()
             && matches!(head.status, RunStatus::Queued | RunStatus::Undoing)
-    }
-}
-
-impl Known {
-    fn is_alive(&self, lost_after: Duration) -> bool {
-        self.renewed.is_some_and(|at| at.elapsed() <= lost_after)
     }
 }
 
@@ -138,7 +128,7 @@ impl State {
     }
 
     pub(super) fn renew(&mut self, worker: &Worker) {
-        let known = Known { worker: worker.clone(), renewed: Some(Instant::now()) };
+        let known = Known { worker: worker.clone(), renewed: Some(crate::clock::now()) };
         self.workers.insert(worker.id, known);
     }
 
@@ -273,8 +263,7 @@ impl State {
         });
         Standing {
             host: owner.map(|known| known.worker.host.clone()),
-            heartbeat_age_s: owner
-                .map(|known| known.renewed.map_or(f64::INFINITY, |at| at.elapsed().as_secs_f64())),
+            heartbeat_age_s: owner.map(|known| known.age().map_or(f64::INFINITY, |age| age.as_secs_f64())),
             key_holder: holder.copied(),
             key_queue: ahead.count() as i64,
             limit: self.limit_of(run.id),

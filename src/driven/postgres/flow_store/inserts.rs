@@ -54,9 +54,9 @@ pub(super) async fn supersede(
     Ok(created)
 }
 
-/// A definition is stored once by its hash, before the first run that has it.
+/// A definition is stored once by its hash, before the first run that has it; now and then it is said that it is needed.
 async fn keep_definition(store: &PgFlowStore, run: &Run) -> Result<()> {
-    if store.known(&run.definition_hash).is_some() {
+    if store.definitions.is_told(&run.definition_hash) {
         return Ok(());
     }
     let definition = serde_json::to_value(&*run.definition).map_err(Error::internal)?;
@@ -67,11 +67,11 @@ async fn keep_definition(store: &PgFlowStore, run: &Run) -> Result<()> {
         .pool
         .execute(
             "insert into flow_version (hash, definition, tasks, runs_on)
-             values ($1::text, $2::json, $3::text[], $4::text) on conflict (hash) do nothing",
+             values ($1::text, $2::json, $3::text[], $4::text) on conflict (hash) do update set known_at = now()",
             &[&&*run.definition_hash, &definition, &tasks, &run.definition.runs_on],
         )
         .await?;
-    store.remember(&run.definition_hash, &run.definition);
+    store.definitions.remember(&run.definition_hash, &run.definition, true);
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 mod asks;
 mod claims;
+mod definitions;
 mod gates;
 mod inserts;
 mod reads;
@@ -12,12 +13,9 @@ mod rows;
 mod signals;
 mod writer;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flow_domain::flows::definition::Definition;
 use flow_domain::flows::event::Event;
 use flow_domain::flows::gate::{Gate, Pause};
 use flow_domain::flows::run::{Run, RunStatus};
@@ -29,11 +27,9 @@ use tokio_postgres::Config;
 
 use super::meters::BatchMeters;
 use super::pool::{PgPool, column};
+use definitions::Definitions;
 use signals::Signals;
 use writer::Writer;
-
-/// Definitions kept in memory by their hash; each run of a posted definition may bring a new one.
-const MOST_DEFINITIONS: usize = 1000;
 
 pub struct PgFlowStore {
     pool: PgPool,
@@ -43,7 +39,7 @@ pub struct PgFlowStore {
     /// What the writer wrote.
     pub batches: Arc<BatchMeters>,
     signals: Signals,
-    definitions: Mutex<HashMap<Arc<str>, Arc<Definition>>>,
+    definitions: Definitions,
     /// Tells all processes of a new run that its creator did not claim.
     announces: bool,
 }
@@ -58,7 +54,7 @@ impl PgFlowStore {
             writer: Writer::start(config.clone(), batches.clone()),
             batches,
             signals: Signals::start(config.clone()),
-            definitions: Mutex::default(),
+            definitions: Definitions::default(),
             announces: true,
         }
     }
@@ -71,6 +67,7 @@ impl PgFlowStore {
     /// Makes the partitions of the weeks to come, and forgets what is needed no more: keys of requests after a day,
     /// and processes that ended and own nothing.
     pub async fn upkeep(&self) -> Result<()> {
+        self.definitions.forget();
         self.pool.execute("select flow_ensure_partitions()", &[]).await?;
         let keys = "delete from idempotency_key
                     where created_at < now() - case when starts_with(scope, $1::text) then interval '30 days'
@@ -82,6 +79,7 @@ impl PgFlowStore {
     }
 
     /// Drops runs that ended longer ago than `days`, a week of starts at a time; the Mondays of the weeks that went.
+    /// Definitions that no run has any more go with them.
     pub async fn drop_weeks(&self, days: i32) -> Result<Vec<String>> {
         const DROP: &str = "select week from flow_drop_week(make_interval(days => $1::int)) as week
                             where week is not null";
@@ -89,19 +87,10 @@ impl PgFlowStore {
         while let Some(row) = self.pool.query_opt(DROP, &[&days]).await? {
             dropped.push(column(&row, "week")?);
         }
-        Ok(dropped)
-    }
-
-    fn known(&self, hash: &str) -> Option<Arc<Definition>> {
-        self.definitions.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
-    }
-
-    fn remember(&self, hash: &Arc<str>, definition: &Arc<Definition>) {
-        let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
-        if definitions.len() >= MOST_DEFINITIONS {
-            definitions.clear();
+        if !dropped.is_empty() {
+            self.pool.query("select flow_forget_versions()", &[]).await?;
         }
-        definitions.insert(hash.clone(), definition.clone());
+        Ok(dropped)
     }
 }
 

@@ -67,14 +67,14 @@ pub(super) async fn runs(store: &PgFlowStore, filter: &RunFilter) -> Result<Vec<
 }
 
 async fn definition(store: &PgFlowStore, hash: &str) -> Result<Option<Arc<Definition>>> {
-    if let Some(known) = store.known(hash) {
+    if let Some(known) = store.definitions.get(hash) {
         return Ok(Some(known));
     }
     let sql = "select definition from flow_version where hash = $1::text";
     let Some(row) = store.pool.query_opt(sql, &[&hash]).await? else { return Ok(None) };
     let value: Value = column(&row, "definition")?;
     let definition = Arc::new(serde_json::from_value::<Definition>(value).map_err(Error::internal)?);
-    store.remember(&hash.into(), &definition);
+    store.definitions.remember(&hash.into(), &definition, false);
     Ok(Some(definition))
 }
 
