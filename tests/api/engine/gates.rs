@@ -20,6 +20,7 @@ over_both!(
     a_paused_flow_starts_no_step_until_it_is_resumed,
     a_pause_holds_a_started_run_and_lets_it_be_cancelled_and_taken_back,
     another_process_hears_of_a_pause,
+    many_at_once_all_end_and_keep_no_place,
 );
 
 /// A task that waits for a permit and counts how many of it are under way.
@@ -243,4 +244,39 @@ async fn another_process_hears_of_a_pause(store: Arc<dyn FlowStore>) {
     assert_eq!(process.read(held).await.head.status, RunStatus::Queued);
     process.flows.resume(&process.caller, &Gate::Service).await.unwrap();
     assert_eq!(process.ended(held).await.head.status, RunStatus::Succeeded);
+}
+
+async fn many_at_once_all_end_and_keep_no_place(store: Arc<dyn FlowStore>) {
+    let ok = Script::new("gated").made();
+    let broken = Script::new("broken").runs(|_, _| async { fail("it.broke") }).made();
+    let kept = Script::new("kept").undoes(|_, _| async { Outcome::Done(Value::Null) }).made();
+    let tasks = [ok, broken, kept];
+    let processes =
+        [Process::start(store.clone(), &tasks).await, Process::start(store.clone(), &tasks).await];
+    processes[0].flows.set_limits(Some(5)).await.unwrap();
+    let one = async |index: usize| {
+        let process = &processes[index % 2];
+        let steps: &[&str] = if index.is_multiple_of(5) { &["kept", "broken"] } else { &["kept", "gated"] };
+        let more = match index % 3 {
+            0 => json!({"at_once": 2, "name": "two"}),
+            1 => json!({"at_once": 3, "name": "three", "concurrency_key": format!("k{}", index % 4)}),
+            _ => json!({}),
+        };
+        let id = process.begin(with(flow(steps), more)).await;
+        if index.is_multiple_of(7) {
+            // Whichever comes first.
+            let _ = processes[(index + 1) % 2].flows.cancel(&process.caller, id, Cancel::Orderly).await;
+        }
+        id
+    };
+    let ids = futures_util::future::join_all((0..120).map(one)).await;
+    for id in ids {
+        processes[0].ended(id).await;
+    }
+    // With one place in all, two more go on one after the other: no place is kept by anybody.
+    processes[0].flows.set_limits(Some(1)).await.unwrap();
+    for name in ["two", "three"] {
+        let run = processes[1].run(named(name, json!({"at_once": 1}))).await;
+        assert_eq!(run.head.status, RunStatus::Succeeded);
+    }
 }
