@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use crate::labs::{ELSEWHERE, Grade, Lab, LabSessions, Session, SessionStatus, SessionTime};
 use crate::{Error, Result, RunId, SessionId, UserId, clock};
 use async_trait::async_trait;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::flow_store::effect;

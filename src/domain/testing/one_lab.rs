@@ -28,7 +28,9 @@ impl OneLab {
             tutorial: String::new(),
             limits: LabLimits::default(),
             grading: Grading::default(),
+            checks: Default::default(),
             variables: Default::default(),
+            secrets: Default::default(),
             outputs: None,
         })))
     }

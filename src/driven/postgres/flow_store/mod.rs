@@ -13,6 +13,7 @@ mod rows;
 mod signals;
 mod writer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
