@@ -60,9 +60,9 @@ impl Broker {
         format!("amqp://guest:guest@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// Killed as by a power cut; what it had on disk stays. RabbitMQ 3.10.8 writes a new queue's term to disk some
-    /// seconds late, and without it the queue comes back without a leader: a test that kills restarts it in order
-    /// first, once the queues are declared.
+    /// Killed as by a power cut; what it had on disk stays. RabbitMQ 3.10.8 writes a queue's new term to disk some
+    /// seconds late, and without it the queue may come back without a leader: a test that kills restarts it in order
+    /// first, once the queues are declared, and kills once.
     pub fn kill(&mut self) {
         self.end("kill");
     }
