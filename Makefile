@@ -16,7 +16,7 @@ run: setup ## Build and serve on port 8080 with a demo user, a demo lab and a pr
 	@FLOW_DEMO=true cargo run --locked -- serve
 
 test: setup ## Run the tests, then walk the whole path by curl
-	@scripts/setup tmux redis rabbitmq s3 nginx openbao fakepve
+	@scripts/setup tmux redis rabbitmq s3 nginx openssl openbao fakepve
 	cargo test --locked --workspace
 	tests/journey
 

@@ -11,6 +11,7 @@ mod ingest;
 mod keep_up;
 pub mod lab;
 mod late_tokens;
+mod machines;
 mod metrics;
 mod openid;
 mod place;
@@ -127,8 +128,9 @@ fn assemble(
     let rooms = rooms::assemble(&config, &stores, &redis);
     let openid = OpenId::new(&config, &stores, cache.clone())?;
     let kept = secrets::open(&config)?;
+    let cluster = machines::open(&config, &stores)?;
     let (ports, terraform) =
-        ports(&config, &stores, users.clone(), programs.clone(), &openid, kept.store.clone())?;
+        ports(&config, &stores, users.clone(), programs.clone(), &openid, kept.store.clone(), &cluster)?;
     let (labs, sessions, evidence) = (ports.labs.clone(), ports.sessions.clone(), ports.evidence.clone());
     let step_checks = ports.step_checks.clone();
     let timelines = Arc::new(PgTimelines::new(stores.pool.clone()));
@@ -164,8 +166,16 @@ fn assemble(
     let readiness = Arc::new(Readiness::default());
     let (handlers, event_meters) = metrics::counted(openid.handlers(users.clone(), flows.clone()));
     let plants = ingest::plants(&stores, openid.cache.clone());
-    let probes =
-        probes::all(&config, &stores, &openid, ingest.objects.clone(), terraform, redis, kept.vault.clone());
+    let probes = probes::all(
+        &config,
+        &stores,
+        &openid,
+        ingest.objects.clone(),
+        terraform,
+        redis,
+        kept.vault.clone(),
+        cluster.proxmox,
+    );
     let streams = Streams::new(stream_settings(&config));
     let metrics = Arc::new(Metrics::new(vec![
         flow_meters,
@@ -188,6 +198,7 @@ fn assemble(
         rooms: rooms.clone(),
         streams,
         labs: labs.clone(),
+        orphans: cluster.orphans.clone(),
         checkup: Arc::new(Checkup::new(probes)),
         readiness: readiness.clone(),
     };
@@ -218,6 +229,7 @@ fn assemble(
             programs,
             readiness,
             vault: kept.vault,
+            orphans: cluster.orphans,
             lines: openid.lines,
             handlers,
             consumers: CancellationToken::new(),
@@ -249,6 +261,7 @@ fn ports(
     programs: Arc<ChildPrograms>,
     openid: &OpenId,
     secrets: Arc<dyn Secrets>,
+    cluster: &machines::Cluster,
 ) -> Result<(Ports, Option<PathBuf>), String> {
     let terraform = Arc::new(terraform(config, stores, programs.clone()));
     let found = terraform.binary();
@@ -265,6 +278,8 @@ fn ports(
         sessions: Arc::new(PgLabSessions::new(stores.pool.clone())),
         step_checks: Arc::new(PgStepChecks::new(stores.pool.clone())),
         secrets,
+        ledger: cluster.ledger.clone(),
+        machines: cluster.machines.clone(),
         graders,
         evidence: Arc::new(PgGradeEvidence::new(stores.pool.clone())),
         datasets: Arc::new(PgDatasets::new(stores.pool.clone())),

@@ -85,6 +85,7 @@ mod tests {
             limits: Default::default(),
             variables: Default::default(),
             secrets: Default::default(),
+            machines: 0,
             outputs: Default::default(),
             grading: Default::default(),
         })

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::lab_session::machines;
 use crate::lab_session::variables::{Variables, with_variables};
 use crate::lab_session::{Reporting, directory, job, lab, open, secrets, take_down, terraform_policy};
 
@@ -64,7 +65,8 @@ impl TypedTask for TerraformApply {
         let dir = directory(ctx, &session).await?;
         let job = job(&session, dir, Duration::from_secs(lab.limits.launch_timeout_s))?;
         let job = with_variables(job, input.variables)?;
-        let (job, given) = secrets::give(ctx, job).await?;
+        let (job, mut given) = secrets::give(ctx, job).await?;
+        let job = machines::reserve(ctx, job, &mut given, lab.machines).await?;
         let watch = Reporting { ctx, given };
         let applied = ctx.ports.terraform.apply(&job, &watch, &ctx.cancel).await;
         match applied.map_err(|end| watch.clean(end)) {

@@ -14,6 +14,7 @@ use super::redis::Redis;
 use super::stores::Stores;
 use crate::config::Config;
 use crate::driven::postgres::PgPool;
+use crate::driven::proxmox::Proxmox;
 use crate::driven::vault::Vault;
 
 /// Of all parts that say how they are.
@@ -25,6 +26,7 @@ pub(super) fn all(
     terraform: Option<PathBuf>,
     redis: Redis,
     vault: Option<Arc<Vault>>,
+    proxmox: Option<Arc<Proxmox>>,
 ) -> Vec<Arc<dyn Probe>> {
     let provider = config.oidc.issuer.is_some().then(|| openid.door.provider.clone());
     vec![
@@ -34,7 +36,7 @@ pub(super) fn all(
         Arc::new(ObjectsProbe(objects)),
         Arc::new(SecretsProbe(config.secrets.url.clone(), vault)),
         Arc::new(IdentityProbe(provider)),
-        Arc::new(MachinesProbe),
+        Arc::new(MachinesProbe(proxmox)),
         Arc::new(TerraformProbe(terraform)),
         Arc::new(StateDirProbe(stores.state.path().to_owned())),
     ]
@@ -129,7 +131,8 @@ impl Probe for IdentityProbe {
     }
 }
 
-struct MachinesProbe;
+/// Labs with machines need it.
+struct MachinesProbe(Option<Arc<Proxmox>>);
 
 #[async_trait]
 impl Probe for MachinesProbe {
@@ -138,7 +141,9 @@ impl Probe for MachinesProbe {
     }
 
     async fn check(&self) -> Condition {
-        Condition::not_configured()
+        let Some(proxmox) = &self.0 else { return Condition::not_configured() };
+        let checked = proxmox.check().await;
+        checked.map_or_else(|error| Condition::degraded(error.public), |()| Condition::healthy())
     }
 }
 

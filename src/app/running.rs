@@ -8,6 +8,7 @@ use flow_domain::flows::schedule::Clockwork;
 use flow_domain::flows::{Engine, Flows};
 use flow_domain::ingest::Ingest;
 use flow_domain::labs::Labs;
+use flow_domain::labs::machines::Orphans;
 use flow_domain::power_plants::PlantDesk;
 use flow_domain::queue::Handler;
 use flow_domain::rooms::Rooms;
@@ -33,7 +34,7 @@ use crate::driver::cli::banner;
 use crate::driver::events::{self, Lines};
 use crate::driver::http::health::Readiness;
 use crate::driver::http::server;
-use crate::driver::{schedule, session_time};
+use crate::driver::{schedule, session_time, sweep};
 
 /// Between attempts to reach a database that is away at the start; each second one is logged.
 const CONNECT_EVERY: Duration = Duration::from_millis(500);
@@ -86,6 +87,7 @@ pub(super) struct Service {
     pub readiness: Arc<Readiness>,
     /// Its token is kept alive, and revoked.
     pub vault: Option<Arc<Vault>>,
+    pub orphans: Arc<Orphans>,
     pub lines: Lines,
     pub handlers: Vec<Arc<dyn Handler>>,
     /// Ends them.
@@ -190,6 +192,8 @@ impl Service {
         let schedules = Arc::new(PgSchedules::new(self.stores.pool.clone()));
         tokio::spawn(schedule::run(Clockwork::new(self.flows.clone(), schedules)));
         tokio::spawn(session_time::keep(self.labs.clone()));
+        let every = Duration::from_secs(self.config.proxmox.sweep_s.get().into());
+        tokio::spawn(sweep::run(self.orphans.clone(), every));
         if let Some(vault) = &self.vault {
             tokio::spawn(vault.clone().keep());
         }

@@ -2,6 +2,7 @@
 
 mod oidc;
 mod overlay;
+mod proxmox;
 mod schema;
 mod secret;
 mod sections;
@@ -16,6 +17,7 @@ use toml::{Table, Value};
 
 pub use oidc::{Oidc, TokenCheck};
 use overlay::Override;
+pub use proxmox::Proxmox;
 use schema::Schema;
 pub use secret::{Secret, StateKey};
 pub use sections::*;

@@ -158,17 +158,6 @@ pub struct Auth {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Proxmox {
-    #[serde(deserialize_with = "text")]
-    pub url: Option<String>,
-    #[serde(deserialize_with = "secret")]
-    pub token: Option<Secret>,
-    #[serde(deserialize_with = "text")]
-    pub fingerprint: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Rooms {
     pub history_messages: NonZeroU32,
     pub history_days: NonZeroU32,
@@ -238,12 +227,12 @@ pub(super) fn text<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
-fn path<'de, D: Deserializer<'de>>(input: D) -> Result<Option<PathBuf>, D::Error> {
+pub(super) fn path<'de, D: Deserializer<'de>>(input: D) -> Result<Option<PathBuf>, D::Error> {
     Ok(text(input)?.map(PathBuf::from))
 }
 
 /// `FIRST-LAST`. 0 is root, and the last number of all means "no user" to the system.
-fn ids<'de, D: Deserializer<'de>>(input: D) -> Result<Option<RangeInclusive<u32>>, D::Error> {
+pub(super) fn ids<'de, D: Deserializer<'de>>(input: D) -> Result<Option<RangeInclusive<u32>>, D::Error> {
     let Some(text) = text(input)? else { return Ok(None) };
     let range = text
         .split_once('-')

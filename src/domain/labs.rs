@@ -2,6 +2,7 @@
 
 mod grading;
 mod lab;
+pub mod machines;
 mod pace;
 mod service;
 mod stay;

@@ -13,6 +13,7 @@ use crate::cache::Cache;
 use crate::datasets::Datasets;
 use crate::flows::secret::Secrets;
 use crate::ingest::Ingest;
+use crate::labs::machines::{Ledger, Machines};
 use crate::labs::{GradeEvidence, Graders, LabCatalogue, LabSessions, LabVersion, StepChecks};
 use crate::openid::AccessTokens;
 use crate::queue::Outbox;
@@ -30,6 +31,8 @@ pub struct Ports {
     pub sessions: Arc<dyn LabSessions>,
     pub step_checks: Arc<dyn StepChecks>,
     pub secrets: Arc<dyn Secrets>,
+    pub ledger: Arc<dyn Ledger>,
+    pub machines: Arc<dyn Machines>,
     pub graders: Arc<dyn Graders>,
     pub evidence: Arc<dyn GradeEvidence>,
     pub datasets: Arc<dyn Datasets>,

@@ -14,6 +14,7 @@ pub mod objects;
 pub mod postgres;
 pub mod process;
 pub mod process_meters;
+pub mod proxmox;
 pub mod rabbitmq;
 pub mod redis;
 pub mod sealing;

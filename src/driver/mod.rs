@@ -6,3 +6,4 @@ pub mod events;
 pub mod http;
 pub mod schedule;
 pub mod session_time;
+pub mod sweep;

@@ -28,6 +28,7 @@ fn a_lab() -> Lab {
         grading: Grading::default(),
         variables: BTreeMap::new(),
         secrets: Default::default(),
+        machines: 0,
         outputs: None,
     }
 }

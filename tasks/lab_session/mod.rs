@@ -1,5 +1,6 @@
 //! What the tasks of a lab share: the caller's live session, its directory, and Terraform's words as a task's.
 
+pub mod machines;
 pub mod secrets;
 pub mod variables;
 
@@ -141,7 +142,8 @@ pub async fn take_down(
     let dir = directory(ctx, &session).await?;
     sessions.set_status(session.id, SessionStatus::Finishing, None).await?;
     let job = with_variables(job(&session, dir, DESTROY_TIMEOUT)?, more)?;
-    let (job, given) = secrets::give(ctx, job).await?;
+    let (job, mut given) = secrets::give(ctx, job).await?;
+    let job = machines::again(ctx, job, &mut given).await?;
     let watch = Reporting { ctx, given };
     let destroyed = ctx.ports.terraform.destroy(&job, &watch, &ctx.cancel).await;
     match destroyed.map_err(|end| watch.clean(end)) {

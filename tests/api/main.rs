@@ -15,6 +15,7 @@ mod openid;
 mod postgres;
 mod power_plants;
 mod programs;
+mod proxmox;
 mod queue;
 mod rooms;
 mod scale_out;

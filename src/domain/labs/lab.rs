@@ -36,6 +36,8 @@ pub struct Lab {
     pub grading: Grading,
     /// Given to Terraform as `TF_VAR_name`, besides the service's own.
     pub variables: BTreeMap<String, String>,
+    /// Machines that its Terraform makes on the Proxmox VE, at most.
+    pub machines: u32,
     /// Of these variables the values are secrets, by their paths.
     pub secrets: BTreeMap<String, String>,
     /// Terraform's outputs that the learner sees; none means all that are not sensitive.

@@ -50,6 +50,7 @@ pub use workspaces::TempWorkspaces;
 use crate::flows::Context;
 use crate::flows::context::Reporter;
 use crate::ingest::Ingest;
+use crate::labs::machines::NoMachines;
 use crate::openid::AccessTokens;
 use crate::ports::Ports;
 use crate::users::{Account, Caller, Role, User};
@@ -114,6 +115,8 @@ impl TestContext {
                 sessions: refusing.clone(),
                 step_checks: refusing.clone(),
                 secrets: refusing.clone(),
+                ledger: refusing.clone(),
+                machines: Arc::new(NoMachines),
                 graders: refusing.clone(),
                 evidence: refusing.clone(),
                 datasets: datasets.clone(),

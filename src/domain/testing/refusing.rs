@@ -11,6 +11,7 @@ use crate::flows::secret::Secrets;
 use crate::ingest::{
     ChunkJob, ChunkRef, Dataset, IngestStore, Loaded, NewFile, Progress, RejectedFile, Standing,
 };
+use crate::labs::machines::{Found, Ledger, Orphan, Reservation, Reserved};
 use crate::labs::{
     Evidence, Grade, GradeEvidence, GradeJob, Graded, Graders, Lab, LabCatalogue, LabSessions, Look, Session,
     SessionStatus, StepChecks, StepState,
@@ -87,6 +88,33 @@ impl LabCatalogue for Refusing {
 #[async_trait]
 impl Secrets for Refusing {
     async fn resolve(&self, _path: &str, _version: Option<&str>) -> Result<(String, String)> {
+        refused()
+    }
+}
+
+#[async_trait]
+impl Ledger for Refusing {
+    async fn reserve(&self, _session: SessionId, _count: u32) -> Result<Reservation> {
+        refused()
+    }
+
+    async fn reservation(&self, _session: SessionId) -> Result<Option<Reservation>> {
+        refused()
+    }
+
+    async fn reserved(&self) -> Result<Vec<Reserved>> {
+        refused()
+    }
+
+    async fn settle(&self, _found: &[Found]) -> Result<()> {
+        refused()
+    }
+
+    async fn orphans(&self) -> Result<Vec<Orphan>> {
+        refused()
+    }
+
+    async fn forget(&self, _id: uuid::Uuid) -> Result<()> {
         refused()
     }
 }

@@ -36,6 +36,10 @@ pub struct Card {
     /// Terraform's outputs that the learner sees; left out, all that are not sensitive.
     #[serde(default)]
     pub outputs: Option<Vec<String>>,
+    /// Machines that its Terraform makes on the Proxmox VE, at most.
+    #[serde(default)]
+    #[schemars(range(max = 100))]
+    pub machines: u32,
     #[serde(default)]
     pub limits: LabLimits,
     #[serde(default)]

@@ -121,6 +121,7 @@ fn lab(name: String, dir: &Path, card: Card, version: String, tutorial: String) 
         limits: card.limits,
         grading: card.grading,
         variables: card.variables.iter().map(|(name, value)| (name.clone(), value.text())).collect(),
+        machines: card.machines,
         secrets: card.secrets,
         outputs: card.outputs,
     }

@@ -57,6 +57,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0122_create_session_step",
     "0150_add_run_trace",
     "0102_age_flow_version",
+    "0123_create_machine_ledger",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.

@@ -25,6 +25,7 @@ mod me;
 pub mod metrics;
 pub mod openapi;
 mod openid;
+mod orphans;
 mod patience;
 mod pauses;
 mod power_plants;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flow_domain::flows::Flows;
 use flow_domain::labs::Labs;
+use flow_domain::labs::machines::Orphans;
 use flow_domain::openid::{AccessTokens, OpenIdDoor};
 use flow_domain::power_plants::PlantDesk;
 use flow_domain::rooms::Rooms;
@@ -25,8 +26,8 @@ use super::requests::Requests;
 use super::streams::Streams;
 use super::{
     Answer, Edge, Handled, Operation, Resource, auth, catchers, docs, flow_manager, health, labs, login, me,
-    metrics, openapi, openid, patience, pauses, power_plants, rooms, runs, sessions, site, stay, user_create,
-    users,
+    metrics, openapi, openid, orphans, patience, pauses, power_plants, rooms, runs, sessions, site, stay,
+    user_create, users,
 };
 
 /// What handlers may call.
@@ -37,6 +38,7 @@ pub struct Services {
     pub rooms: Arc<Rooms>,
     pub streams: Arc<Streams>,
     pub labs: Arc<Labs>,
+    pub orphans: Arc<Orphans>,
     pub checkup: Arc<Checkup>,
     pub readiness: Arc<Readiness>,
     pub metrics: Arc<Metrics>,
@@ -78,6 +80,7 @@ fn resources() -> Vec<Resource> {
         labs::resource(),
         sessions::resource(),
         stay::resource(),
+        orphans::resource(),
         openid::resource(),
         user_create::resource(),
         power_plants::resource(),

@@ -59,6 +59,7 @@ pub fn lab(name: &str) -> Lab {
         grading: Grading::default(),
         variables: BTreeMap::new(),
         secrets: Default::default(),
+        machines: 0,
         outputs: None,
     }
 }

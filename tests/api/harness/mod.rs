@@ -6,6 +6,7 @@ mod broker;
 mod cable;
 mod cluster;
 mod database;
+mod pve;
 mod redis;
 mod terminal;
 
@@ -15,5 +16,6 @@ pub use broker::{Broker, broker};
 pub use cable::{Cable, Cut};
 pub use cluster::{server_programs, server_user};
 pub use database::TestDb;
+pub use pve::TestPve;
 pub use redis::TestRedis;
 pub use terminal::Terminal;

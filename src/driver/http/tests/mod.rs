@@ -1,6 +1,7 @@
 //! The driver through Rocket's local client, over accounts in memory.
 
 mod auth;
+mod fakes;
 mod log;
 mod pages;
 mod refusals;
@@ -10,7 +11,6 @@ mod socket;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,9 +19,7 @@ use flow_domain::flows::engine::Setup;
 use flow_domain::flows::store::Worker;
 use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::health::{Condition, Probe};
-use flow_domain::labs::Labs;
 use flow_domain::openid::{AccessTokens, OpenIdDoor};
-use flow_domain::rooms::{History, RoomSettings, Rooms};
 use flow_domain::testing::{MemoryOutbox, Refusing, TestContext, Unsealed};
 use flow_domain::users::{
     Account, Identity, Offered, Parts as IdentityParts, Passwords, Role, Stamp, Times, Tokens, Unlimited,
@@ -38,8 +36,7 @@ use super::{Edge, HttpSettings, Services, StreamSettings, Streams, server};
 use crate::driven::credentials::{BcryptPasswords, JwtTokens, SigningKey};
 use crate::driven::identity::NoProvider;
 use crate::driven::memory::{
-    MemoryFlowStore, MemoryIdentities, MemoryLabSessions, MemoryLogins, MemoryRevocations, MemoryRoomStore,
-    MemorySignInJournal, MemoryTimelines, MemoryUsers,
+    MemoryFlowStore, MemoryIdentities, MemoryLogins, MemoryRevocations, MemorySignInJournal, MemoryUsers,
 };
 use crate::driven::secrets_file::SecretsFile;
 
@@ -92,13 +89,14 @@ impl Parts {
         let services = Services {
             identity: Arc::new(identity(users.clone(), passwords, tokens.clone())),
             users: users.clone(),
-            rooms: rooms(),
+            rooms: fakes::rooms(),
             streams: Streams::new(StreamSettings {
                 per_caller: 2,
                 in_all: 3,
                 stall: Duration::from_secs(60),
             }),
-            labs: labs(flows.clone()),
+            labs: fakes::labs(flows.clone()),
+            orphans: fakes::orphans(),
             flows,
             checkup: Arc::new(Checkup::new(vec![Arc::new(part.clone())])),
             readiness: readiness.clone(),
@@ -209,21 +207,6 @@ fn flows() -> Arc<Flows> {
         leaves_children: false,
     };
     Arc::new(Flows::new(Engine::new(setup), store, Arc::default(), registry))
-}
-
-/// Nobody in them.
-fn rooms() -> Arc<Rooms> {
-    let history = History { messages: 1000, age: Duration::from_secs(3600) };
-    let settings = RoomSettings { history, posts_per_minute: NonZeroU32::MAX };
-    let sessions = Arc::new(MemoryLabSessions::default());
-    Arc::new(Rooms::new(Arc::new(MemoryRoomStore::default()), sessions, settings))
-}
-
-/// No lab, over sessions in memory.
-fn labs(flows: Arc<Flows>) -> Arc<Labs> {
-    let ports = TestContext::new().ports;
-    let (sessions, timelines) = (Arc::<MemoryLabSessions>::default(), Arc::<MemoryTimelines>::default());
-    Arc::new(Labs::new(flows, ports.labs, sessions, ports.evidence, ports.step_checks, timelines))
 }
 
 /// An answer, read to its end.
