@@ -15,6 +15,7 @@ mod machines;
 mod metrics;
 mod openid;
 mod place;
+mod ports;
 mod probes;
 mod redis;
 mod rooms;
@@ -27,7 +28,7 @@ mod upkeep;
 pub mod users;
 mod working;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,28 +37,20 @@ use flow_domain::WorkerId;
 use flow_domain::cache::CountedCache;
 use flow_domain::flows::engine::Setup;
 use flow_domain::flows::meters::FlowMeters;
-use flow_domain::flows::secret::Secrets;
 use flow_domain::flows::store::Worker;
 use flow_domain::flows::{Engine, Flows, Registry};
 use flow_domain::labs::Labs;
-use flow_domain::ports::Ports;
 use flow_domain::users::Users;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::driven::grader::{Accounts, ChildGraders};
-use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
-use crate::driven::labs::LabFolders;
 use crate::driven::postgres::migrate::{MIGRATIONS, migrate_blocking};
-use crate::driven::postgres::{
-    PgDatasets, PgGradeEvidence, PgLabSessions, PgMeters, PgStepChecks, PgTimelines, PgUsers,
-};
+use crate::driven::postgres::{PgMeters, PgTimelines, PgUsers};
 use crate::driven::process::{ChildPrograms, ProcessOptions, child_main};
 use crate::driven::process_meters::ProcessMeters;
 pub use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
-use crate::driven::workspaces::FsWorkspaces;
 use crate::driver::http::health::{Checkup, Readiness};
 use crate::driver::http::metrics::Metrics;
 use crate::driver::http::{HttpSettings, Services, StreamSettings, Streams, server};
@@ -65,10 +58,10 @@ use database::Database;
 pub use flows_dir::read_catalogue;
 use late_tokens::LateTokens;
 use openid::OpenId;
+use probes::Parts;
 use redis::Redis;
 use running::Service;
 use stores::Stores;
-use terraform::terraform;
 pub use working::work;
 use working::{flow_store, in_runtime};
 
@@ -129,8 +122,15 @@ fn assemble(
     let openid = OpenId::new(&config, &stores, cache.clone())?;
     let kept = secrets::open(&config)?;
     let cluster = machines::open(&config, &stores)?;
-    let (ports, terraform) =
-        ports(&config, &stores, users.clone(), programs.clone(), &openid, kept.store.clone(), &cluster)?;
+    let (ports, terraform) = ports::ports(
+        &config,
+        &stores,
+        users.clone(),
+        programs.clone(),
+        &openid,
+        kept.store.clone(),
+        &cluster,
+    )?;
     let (labs, sessions, evidence) = (ports.labs.clone(), ports.sessions.clone(), ports.evidence.clone());
     let step_checks = ports.step_checks.clone();
     let timelines = Arc::new(PgTimelines::new(stores.pool.clone()));
@@ -166,16 +166,8 @@ fn assemble(
     let readiness = Arc::new(Readiness::default());
     let (handlers, event_meters) = metrics::counted(openid.handlers(users.clone(), flows.clone()));
     let plants = ingest::plants(&stores, openid.cache.clone());
-    let probes = probes::all(
-        &config,
-        &stores,
-        &openid,
-        ingest.objects.clone(),
-        terraform,
-        redis,
-        kept.vault.clone(),
-        cluster.proxmox,
-    );
+    let parts = Parts { objects: ingest.objects.clone(), terraform, redis, vault: kept.vault.clone() };
+    let probes = probes::all(&config, &stores, &openid, parts, cluster.proxmox);
     let streams = Streams::new(stream_settings(&config));
     let metrics = Arc::new(Metrics::new(vec![
         flow_meters,
@@ -251,58 +243,4 @@ fn stream_settings(config: &Config) -> StreamSettings {
 fn in_container() -> bool {
     let marked = ["/run/.containerenv", "/.dockerenv"].iter().any(|file| Path::new(file).exists());
     marked || std::process::id() == 1 || std::env::var_os("container").is_some()
-}
-
-/// What tasks may reach, and the version of Terraform if there is one.
-fn ports(
-    config: &Config,
-    stores: &Stores,
-    users: Arc<dyn Users>,
-    programs: Arc<ChildPrograms>,
-    openid: &OpenId,
-    secrets: Arc<dyn Secrets>,
-    cluster: &machines::Cluster,
-) -> Result<(Ports, Option<PathBuf>), String> {
-    let terraform = Arc::new(terraform(config, stores, programs.clone()));
-    let found = terraform.binary();
-    let labs = Arc::new(LabFolders::load(&config.config.dir.join("labs"))?);
-    let text = |error: flow_domain::Error| error.to_string();
-    let http = HttpClientOptions { allowed_hosts: config.http.allow.clone(), ..HttpClientOptions::default() };
-    let graders = Arc::new(graders(config, stores, programs.clone()));
-    let ports = Ports {
-        http: Arc::new(ReqwestHttpClient::new(&http).map_err(text)?),
-        programs,
-        terraform,
-        workspaces: Arc::new(FsWorkspaces::new(stores.workspaces()).map_err(text)?),
-        labs,
-        sessions: Arc::new(PgLabSessions::new(stores.pool.clone())),
-        step_checks: Arc::new(PgStepChecks::new(stores.pool.clone())),
-        secrets,
-        ledger: cluster.ledger.clone(),
-        machines: cluster.machines.clone(),
-        graders,
-        evidence: Arc::new(PgGradeEvidence::new(stores.pool.clone())),
-        datasets: Arc::new(PgDatasets::new(stores.pool.clone())),
-        users,
-        access_tokens: openid.access_tokens.clone(),
-        cache: openid.cache.clone(),
-        outbox: openid.lines.outbox.clone(),
-        ingest: Arc::new(ingest::ingest(config, stores)?),
-    };
-    Ok((ports, found))
-}
-
-/// With users of their own graders cannot pass the state directory, which is nobody else's; then their desks are
-/// where everybody has files.
-fn graders(config: &Config, stores: &Stores, programs: Arc<ChildPrograms>) -> ChildGraders {
-    let (accounts, why) = Accounts::usable(config.grade.uids.clone());
-    let root = match (&config.grade.dir, &accounts) {
-        (Some(dir), _) => dir.clone(),
-        (None, Accounts::Own(_)) => std::env::temp_dir().join("flow-manager-grade"),
-        (None, Accounts::Service) => stores.state.path().join("grade"),
-    };
-    if let Some(why) = why {
-        log::info!("graders run as this service's own user: {why}");
-    }
-    ChildGraders::new(root, accounts, programs)
 }

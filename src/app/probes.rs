@@ -17,27 +17,32 @@ use crate::driven::postgres::PgPool;
 use crate::driven::proxmox::Proxmox;
 use crate::driven::vault::Vault;
 
+/// What was found at the start.
+pub(super) struct Parts {
+    pub objects: Arc<dyn Objects>,
+    pub terraform: Option<PathBuf>,
+    pub redis: Redis,
+    pub vault: Option<Arc<Vault>>,
+}
+
 /// Of all parts that say how they are.
 pub(super) fn all(
     config: &Config,
     stores: &Stores,
     openid: &OpenId,
-    objects: Arc<dyn Objects>,
-    terraform: Option<PathBuf>,
-    redis: Redis,
-    vault: Option<Arc<Vault>>,
+    parts: Parts,
     proxmox: Option<Arc<Proxmox>>,
 ) -> Vec<Arc<dyn Probe>> {
     let provider = config.oidc.issuer.is_some().then(|| openid.door.provider.clone());
     vec![
         Arc::new(DatabaseProbe(stores.pool.clone())),
         Arc::new(QueueProbe(openid.lines.queue.clone())),
-        Arc::new(redis),
-        Arc::new(ObjectsProbe(objects)),
-        Arc::new(SecretsProbe(config.secrets.url.clone(), vault)),
+        Arc::new(parts.redis),
+        Arc::new(ObjectsProbe(parts.objects)),
+        Arc::new(SecretsProbe(config.secrets.url.clone(), parts.vault)),
         Arc::new(IdentityProbe(provider)),
         Arc::new(MachinesProbe(proxmox)),
-        Arc::new(TerraformProbe(terraform)),
+        Arc::new(TerraformProbe(parts.terraform)),
         Arc::new(StateDirProbe(stores.state.path().to_owned())),
     ]
 }
