@@ -1,7 +1,7 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long test-browser test-scale test-docs postman deploy deny schemathesis check fmt format
-.PHONY: lint docs bench bench-events bench-ingest bench-rooms soak images
+.PHONY: help setup run test test-long test-browser test-docs postman deploy deny schemathesis check fmt format lint docs
+.PHONY: bench bench-events bench-ingest bench-rooms soak images
 
 # Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
 export PATH := $(PATH):$(CURDIR)/.tools/postgresql/bin
@@ -28,10 +28,6 @@ test-browser: setup ## Walk the web page in a real Chromium; pictures go to targ
 	@scripts/setup browser
 	cargo build --locked
 	tests/browser/run
-
-test-scale: setup ## Send 2,000 flows through nginx to three services and two workers while they are killed
-	@scripts/setup redis rabbitmq nginx
-	cargo test --locked --test api -- --ignored --nocapture two_thousand_flows
 
 test-docs: setup ## Run every command of the documentation against a service
 	cargo build --locked

@@ -18,7 +18,6 @@ mod programs;
 mod proxmox;
 mod queue;
 mod rooms;
-mod scale_out;
 mod security;
 mod terraform;
 mod vault;

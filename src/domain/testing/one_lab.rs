@@ -30,6 +30,7 @@ impl OneLab {
             grading: Grading::default(),
             checks: Default::default(),
             variables: Default::default(),
+            machines: 0,
             secrets: Default::default(),
             outputs: None,
         })))

@@ -169,6 +169,7 @@ impl Operation {
         let mut operation = json!({
             "summary": self.summary,
             "operationId": self.id(),
+            "tags": self.path.split('/').find(|part| !part.is_empty()).into_iter().collect::<Vec<_>>(),
             "parameters": self.parameters,
             "responses": self.responses(generator),
         });
