@@ -1,6 +1,6 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long test-browser test-docs postman deploy deny schemathesis check fmt format lint docs
+.PHONY: help setup run test test-long test-web test-docs postman deploy deny schemathesis check fmt format lint docs
 .PHONY: bench bench-events bench-ingest bench-rooms soak images
 
 # Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
@@ -15,19 +15,20 @@ setup: ## Install what is missing on this machine
 run: setup ## Build and serve on port 8080 with a demo user, a demo lab and a private PostgreSQL; Ctrl-C stops all of it
 	@FLOW_DEMO=true cargo run --locked -- serve
 
-test: setup ## Run the tests, then walk the whole path by curl
-	@scripts/setup tmux redis rabbitmq s3 nginx openssl openbao fakepve
+test: setup ## Run the tests, then walk the whole path by curl and the web page in a real Chromium
+	@scripts/setup tmux redis rabbitmq s3 nginx openssl openbao fakepve browser
 	cargo test --locked --workspace
 	tests/journey
+	tests/web/run
 
 test-long: setup ## Run the tests that kill, cut off and wait
 	@scripts/setup redis rabbitmq s3 nginx openbao fakepve
 	cargo test --locked --workspace -- --ignored
 
-test-browser: setup ## Walk the web page in a real Chromium; pictures go to target/screenshots
+test-web: setup ## Walk the web page in a real Chromium; pictures go to target/screenshots
 	@scripts/setup browser
 	cargo build --locked
-	tests/browser/run
+	tests/web/run
 
 test-docs: setup ## Run every command of the documentation against a service
 	cargo build --locked
