@@ -52,12 +52,12 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0081_create_ingest",
     "0100_create_flow_limit",
     "0101_create_flow_pause",
+    "0102_age_flow_version",
     "0120_add_session_time",
     "0121_create_session_timeline",
     "0122_create_session_step",
-    "0150_add_run_trace",
-    "0102_age_flow_version",
     "0123_create_machine_ledger",
+    "0150_add_run_trace",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.
