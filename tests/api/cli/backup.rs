@@ -27,6 +27,7 @@ async fn a_service_whose_state_directory_was_wiped_is_as_it_was() {
     let token = app.login().await;
     let run = app.run_flow(&token, &json!("hello"), &json!({"name": "Ada"})).await.body;
     let path = run["links"]["self"].as_str().unwrap().to_owned();
+    let run = app.get(&path, &token).await.body;
     let key = fs::read_to_string(app.state_dir().join("state.key")).unwrap();
     let desk = app.state_dir().join("workspaces/somebody");
     fs::create_dir_all(&desk).unwrap();

@@ -34,8 +34,12 @@ async fn the_classic_flow_runs_as_it_stands() {
     let sums = &tasks[1]["output"]["rows"];
     assert_eq!(sums[0]["state"], "AZ", "the largest first: {sums}");
     assert_eq!(answer.headers["preference-applied"], "wait=30");
-    let again = app.get(run["links"]["self"].as_str().unwrap(), &token).await;
-    assert_eq!(again.body, *run);
+    let mut again = app.get(run["links"]["self"].as_str().unwrap(), &token).await.body;
+    // Who asks for one run as an operator also sees what each step was given.
+    for task in again["tasks"].as_array_mut().unwrap() {
+        assert!(task.as_object_mut().unwrap().remove("input").is_some_and(|input| input.is_object()), "{task}");
+    }
+    assert_eq!(again, *run);
 }
 
 #[tokio::test]
