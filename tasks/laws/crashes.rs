@@ -79,6 +79,7 @@ fn tasks() -> Vec<(&'static str, Value, Vec<Value>)> {
     let profile = json!({"sealed": sealed(), "issuer": ada().issuer, "subject": "ada"});
     vec![
         one("auth_check", json!({"role": "learner"})),
+        ("check_step", json!({"lab": "web", "step": 1}), vec![built()]),
         ("close_session", web(), vec![built(), flow(&[("terraform_destroy", web())])]),
         one("create_directory", web()),
         one("exec", json!({"program": "date", "args": ["-u"]})),
@@ -171,11 +172,12 @@ fn every_flow_survives_a_death_at_each_of_its_writes() {
             "ingest-chunk" => json!({"file": 1, "chunk": 0}),
             "user-create" => json!({"sealed": sealed()}),
             "user-onboard" => json!({"user": "01970000-0000-7000-8000-000000003784"}),
+            "lab-check" => json!({"lab": "web", "step": 1}),
             name if name.starts_with("lab-") => web(),
             _ => json!({}),
         };
         let before = match name.as_str() {
-            "lab-finish" | "lab-submit" | "lab-reset" => Some(built()),
+            "lab-check" | "lab-expire" | "lab-finish" | "lab-submit" | "lab-reset" => Some(built()),
             "ingest-chunk" => Some(flow(&[("ingest_scan", json!({"dataset": "things"}))])),
             _ => None,
         };

@@ -18,6 +18,7 @@ mod programs;
 mod proxmox;
 mod queue;
 mod rooms;
+mod scale_out;
 mod security;
 mod terraform;
 mod vault;

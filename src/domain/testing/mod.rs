@@ -21,6 +21,7 @@ mod machine;
 mod one_lab;
 mod refusing;
 mod revocations;
+mod step_checks;
 mod users;
 mod workspaces;
 
@@ -44,6 +45,7 @@ pub use machine::Machine;
 pub use one_lab::OneLab;
 pub use refusing::Refusing;
 pub use revocations::MemoryRevocations;
+pub use step_checks::MemoryStepChecks;
 pub use users::MemoryUsers;
 pub use workspaces::TempWorkspaces;
 
@@ -165,6 +167,7 @@ impl TestContext {
         ports.labs = Arc::new(lab);
         ports.sessions = self.sessions.clone();
         ports.evidence = Arc::new(MemoryGradeEvidence::default());
+        ports.step_checks = Arc::new(MemoryStepChecks::default());
         ports.programs = self.machine.clone();
         ports.terraform = self.machine.clone();
         ports.graders = self.machine.clone();

@@ -9,12 +9,14 @@ use crate::users::Role;
 pub struct OneLab(Arc<Lab>);
 
 impl OneLab {
-    /// Its folder is made in `dir`, with a file for Terraform and a grader.
+    /// Its folder is made in `dir`, with a file for Terraform, a grader and a check.
     pub fn in_folder(dir: &Path) -> std::io::Result<Self> {
         let folder: PathBuf = dir.join("lab-web");
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("main.tf"), "")?;
         std::fs::write(folder.join("grade"), "")?;
+        std::fs::create_dir(folder.join("checks"))?;
+        std::fs::write(folder.join("checks/1"), "")?;
         let name = || "web".to_owned();
         Ok(Self(Arc::new(Lab {
             name: name(),
@@ -28,7 +30,7 @@ impl OneLab {
             tutorial: String::new(),
             limits: LabLimits::default(),
             grading: Grading::default(),
-            checks: Default::default(),
+            checks: [1].into(),
             variables: Default::default(),
             machines: 0,
             secrets: Default::default(),

@@ -6,7 +6,6 @@ mod queue;
 mod rooms;
 mod schedules;
 mod state_copies;
-mod step_checks;
 mod timelines;
 
 pub use identities::{MemoryIdentities, MemorySignInJournal};
@@ -15,12 +14,11 @@ pub use queue::MemoryQueue;
 pub use rooms::MemoryRoomStore;
 pub use schedules::MemorySchedules;
 pub use state_copies::MemoryStateCopies;
-pub use step_checks::MemoryStepChecks;
 pub use timelines::MemoryTimelines;
 // The domain keeps these for the tests of tasks.
 pub use flow_domain::testing::{
     MemoryDatasets, MemoryFlowStore, MemoryGradeEvidence, MemoryLabSessions, MemoryLogins, MemoryRevocations,
-    MemoryUsers,
+    MemoryStepChecks, MemoryUsers,
 };
 
 use std::sync::{Mutex, MutexGuard};

@@ -18,6 +18,9 @@ pub(super) fn body(method: Method, path: &str) -> Option<Value> {
         (Method::Post, "/room/{name}") => Some(json!({"text": "hello"})),
         (Method::Post, "/users/{id}/role") => Some(json!({"role": "operator"})),
         (Method::Post, "/labs/{lab}/submit") => Some(json!({"answers": {"word": "00000000"}})),
+        (Method::Post, "/flow-manager/flows/{name}/pause" | "/flow-manager/pause") => {
+            Some(json!({"reason": "The provider is away until noon."}))
+        }
         _ => None,
     }
 }

@@ -110,15 +110,15 @@ async fn the_exit_status_says_what_went_wrong() {
 async fn somebody_who_looks_sees_how_far_it_is() {
     let app = TestApp::start().await;
     let file = app.state_dir().join("flow.json");
-    let steps: Vec<Value> = (0..40)
-        .map(|step| json!({"name": format!("s{step}"), "task": "sleep", "input": {"seconds": 0.25}}))
+    let steps: Vec<Value> = (0..10)
+        .map(|step| json!({"name": format!("s{step}"), "task": "sleep", "input": {"seconds": 1.5}}))
         .collect();
     std::fs::write(&file, json!({"name": "long", "tasks": steps}).to_string()).unwrap();
     let flow = format!("@{}", file.display());
     let program = env!("CARGO_BIN_EXE_flow-manager");
     let arguments = [program, "run", &flow, "--server", &app.base, "--email", EMAIL];
     let terminal = Terminal::start(&[("FLOW_PASSWORD", DEMO_PASSWORD)], &arguments);
-    terminal.shows(" % s").await;
+    terminal.shows(" 30 % s3").await;
     let list = ended(&command(&app, &["runs"], ""), 0);
     let id = list.split(' ').next().unwrap();
     ended(&command(&app, &["cancel", id], ""), 0);

@@ -37,7 +37,10 @@ async fn the_classic_flow_runs_as_it_stands() {
     let mut again = app.get(run["links"]["self"].as_str().unwrap(), &token).await.body;
     // Who asks for one run as an operator also sees what each step was given.
     for task in again["tasks"].as_array_mut().unwrap() {
-        assert!(task.as_object_mut().unwrap().remove("input").is_some_and(|input| input.is_object()), "{task}");
+        assert!(
+            task.as_object_mut().unwrap().remove("input").is_some_and(|input| input.is_object()),
+            "{task}"
+        );
     }
     assert_eq!(again, *run);
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use reqwest::Method;
@@ -14,6 +15,9 @@ use super::{Trouble, client, flow_given, input_given, signed_in};
 use crate::driver::cli::complain;
 use crate::driver::cli::remote::{Event, News, Remote, SignIn, follow};
 use crate::driver::cli::watch::line;
+
+/// A run of many short steps is not asked after each.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 const AFTER_HELP: &str = "\
 A flow that is not watched shows a bar on a terminal, and then one line: its id, its status, and what went wrong.
@@ -78,12 +82,18 @@ async fn start(asked: &RunFlow) -> Result<ExitCode, Trouble> {
 async fn stay(remote: Arc<Remote>, path: &str, aloud: bool) -> Result<(), Trouble> {
     let (tell, mut news) = mpsc::channel(64);
     let (_stay, staying) = watch::channel(true);
-    tokio::spawn(follow(remote, format!("{path}/events"), 0, tell, staying));
+    tokio::spawn(follow(remote.clone(), format!("{path}/events"), 0, tell, staying));
     let mut bar = Bar::default();
+    let mut meter = Meter::default();
     while let Some(news) = news.recv().await {
         match news {
             News::Event(event) if event.kind == "end" => break,
-            News::Event(event) if event.id.is_some() => show(&event, aloud, &mut bar),
+            News::Event(event) if event.id.is_some() && aloud => tell_of(&event),
+            News::Event(event) if event.id.is_some() => {
+                meter.take(&event);
+                meter.look(&remote, path).await;
+                bar.show(meter.percent, &meter.doing);
+            }
             News::Lost(reason) => {
                 bar.clear();
                 complain(&format!("reconnecting: {reason}"));
@@ -99,17 +109,38 @@ async fn stay(remote: Arc<Remote>, path: &str, aloud: bool) -> Result<(), Troubl
     Ok(())
 }
 
-fn show(event: &Event, aloud: bool, bar: &mut Bar) {
+fn tell_of(event: &Event) {
     let shown: Value = serde_json::from_str(&event.data).unwrap_or_default();
-    if aloud {
-        let line = line(&event.kind, &shown);
-        return say(&line.replacen(&event.kind, &status(&event.kind), 1));
+    say(&line(&event.kind, &shown).replacen(&event.kind, &status(&event.kind), 1));
+}
+
+/// How far a run is: events tell what goes on, and the run itself its percent, which weighs its steps.
+#[derive(Default)]
+struct Meter {
+    percent: u64,
+    doing: String,
+    looked: Option<Instant>,
+}
+
+impl Meter {
+    fn take(&mut self, event: &Event) {
+        let shown: Value = serde_json::from_str(&event.data).unwrap_or_default();
+        if let Some(step) = shown["step"].as_str() {
+            self.doing = match shown["data"]["message"].as_str() {
+                Some(message) => format!("{step}: {message}"),
+                None => step.to_owned(),
+            };
+        }
     }
-    let step = shown["step"].as_str().unwrap_or_default();
-    let percent = shown["data"]["percent"].as_u64().unwrap_or(0);
-    match shown["data"]["message"].as_str() {
-        Some(message) => bar.show(percent, &format!("{step}: {message}")),
-        None => bar.show(percent, step),
+
+    async fn look(&mut self, remote: &Remote, path: &str) {
+        if self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+            return;
+        }
+        if let Ok(run) = remote.call(Method::GET, path, None).await {
+            self.percent = run["percent"].as_u64().unwrap_or(self.percent);
+        }
+        self.looked = Some(Instant::now());
     }
 }
 

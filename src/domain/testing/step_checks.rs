@@ -3,11 +3,11 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use flow_domain::labs::{Look, StepChecks, StepState};
-use flow_domain::{Result, RunId, SessionId};
-use jiff::Timestamp;
 
-use super::lock;
+use super::flow_store::effect;
+use super::held;
+use crate::labs::{Look, StepChecks, StepState};
+use crate::{Result, RunId, SessionId, clock};
 
 #[derive(Default)]
 pub struct MemoryStepChecks {
@@ -17,8 +17,9 @@ pub struct MemoryStepChecks {
 #[async_trait]
 impl StepChecks for MemoryStepChecks {
     async fn keep(&self, look: &Look) -> Result<()> {
-        let mut kept = lock(&self.kept);
-        let now = Timestamp::now();
+        effect().await;
+        let mut kept = held(&self.kept);
+        let now = clock::now();
         let passed_at = look.passed.then_some(now);
         let known = kept.iter_mut().find(|(id, _, state)| *id == look.session && state.step == look.step);
         match known {
@@ -51,7 +52,7 @@ impl StepChecks for MemoryStepChecks {
     }
 
     async fn of_session(&self, session: SessionId) -> Result<Vec<StepState>> {
-        let kept = lock(&self.kept);
+        let kept = held(&self.kept);
         let mut states: Vec<_> =
             kept.iter().filter(|(id, ..)| *id == session).map(|(_, _, state)| state.clone()).collect();
         states.sort_by_key(|state| state.step);
