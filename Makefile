@@ -1,7 +1,7 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-long test-web test-docs postman deploy deny schemathesis check fmt format lint docs
-.PHONY: bench bench-events bench-ingest bench-rooms soak images
+.PHONY: bench bench-others bench-events bench-ingest bench-rooms soak images
 
 # Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
 export PATH := $(PATH):$(CURDIR)/.tools/postgresql/bin
@@ -74,6 +74,11 @@ bench: ## Measure flows beside single inserts on the same PostgreSQL, and token 
 	cargo build --locked --release --bins --example bare
 	tests/bench
 	tests/bench-auth
+
+bench-others: ## Measure the same flow on Flow Manager, DBOS, graphile-worker, Restate and Temporal
+	@scripts/setup wrk
+	cargo build --locked --release
+	tests/bench-others/run
 
 soak: MINUTES ?= 10
 soak: ## Ten minutes of mixed load; fails when memory or latency grows (MINUTES=5 for less)

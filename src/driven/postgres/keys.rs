@@ -12,8 +12,9 @@ use super::pool::{PgPool, column, execute, query};
 
 /// Writers of keys one after another; who reads them waits for nobody.
 const LOCK: &str = "lock table token_key in share row exclusive mode";
+/// By the clock, not by the transaction's beginning: who waited for the lock began before the key was made.
 const LIVE: &str = "
-    select id, secret, signs_from, signs_from <= now() as signs, ends_at
+    select id, secret, signs_from, signs_from <= statement_timestamp() as signs, ends_at
     from token_key
     where ends_at is null or ends_at > now()
     order by signs_from desc, id desc";

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use flow_domain::SessionId;
 use flow_domain::labs::{LabSessions, StateCopies, StateCopy};
 use flow_domain::users::{Role, Users};
@@ -107,6 +109,31 @@ async fn replicas_that_ask_at_once_share_one_signing_secret() {
     }
     let elsewhere = TestDb::new().await;
     assert_ne!(token_keys(&elsewhere.pool).await.unwrap()[0].secret, first.secret);
+}
+
+/// Whose transaction began before the key was made, because it had to wait, may sign with it all the same.
+#[tokio::test]
+async fn a_replica_that_waited_for_the_key_signs_with_it() {
+    let db = TestDb::new().await;
+    let mut client = db.pool.client().await.unwrap();
+    let first = client.transaction().await.unwrap();
+    first.batch_execute("lock table token_key in share row exclusive mode").await.unwrap();
+    let pool = db.pool.clone();
+    let second = tokio::spawn(async move { token_keys(&pool).await });
+    let waits = "select 1 from pg_locks where relation = 'token_key'::regclass and not granted";
+    tokio::time::timeout(Duration::from_secs(60), async {
+        while db.pool.query_opt(waits, &[]).await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("the second replica waits");
+    let made = "insert into token_key (secret, signs_from) values ($1, clock_timestamp())";
+    first.execute(made, &[&[7u8; 32].as_slice()]).await.unwrap();
+    first.commit().await.unwrap();
+    let keys = second.await.unwrap().unwrap();
+    let [key] = keys.as_slice() else { panic!("one key") };
+    assert!(key.signs && key.secret == [7; 32]);
 }
 
 #[tokio::test]
