@@ -15,6 +15,8 @@ setup: ## Install what is missing on this machine
 run: setup ## Build and serve on port 8080 with a demo user, a demo lab and a private PostgreSQL; Ctrl-C stops all of it
 	@FLOW_DEMO=true cargo run --locked -- serve
 
+# Tests of the API wait for servers and processes more than they compute.
+test: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 test: setup ## Run the tests, then walk the whole path by curl and the web page in a real Chromium
 	@scripts/setup tmux redis rabbitmq s3 nginx openssl openbao fakepve browser
 	cargo test --locked --workspace

@@ -102,7 +102,7 @@ async fn a_starter_whose_wrapper_is_dead_starts_nothing() {
     std::fs::write(bench.record().join("begun"), "").unwrap();
     // Its parent is this test, and not the wrapper it was started by.
     let mut starter = std::process::Command::new(env!("CARGO_BIN_EXE_flow-manager"));
-    starter.arg("child").arg(bench.record()).env("FLOW_CHILD_WRAPPER", "1");
+    starter.arg("child").arg(bench.record()).env("FLOW_CHILD_WRAPPER", i32::MAX.to_string());
     assert!(starter.status().unwrap().success());
     assert_eq!(bench.programs.inspect(Path::new("run/step/1")), ChildState::Lost);
     assert!(!bench.path("ran").exists() && !bench.record().join("spec.json").exists());
