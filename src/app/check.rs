@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use flow_domain::flows::Registry;
 
+use super::database::Database;
 use super::flows_dir::read_catalogue;
 use crate::config::Config;
 use crate::driven::postgres::embedded::Embedded;
@@ -60,7 +61,9 @@ fn database(config: &Config) -> State {
             let state = config.state.dir.clone().unwrap_or_else(state_dir::default_path);
             of(Embedded::probe(&state, config.database.bin_dir.as_deref()))
         }
-        Some(url) => of(probe::server_version(url.expose())),
+        Some(_) => of(Database::configured(config)
+            .map_err(|error| error.sentence.trim_end_matches('.').to_owned())
+            .and_then(probe::server_version)),
     }
 }
 

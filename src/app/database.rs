@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::driven::postgres::embedded::Embedded;
+use crate::driven::postgres::tls;
 use crate::driven::start_error::StartError;
 use crate::driven::state_dir::StateDir;
 
@@ -25,8 +26,7 @@ impl Database {
     /// The server that `database.url` names; it is not contacted here.
     pub fn configured(config: &Config) -> Result<tokio_postgres::Config, StartError> {
         let url = config.database.url.as_ref().map_or("", |url| url.expose());
-        // The parser's error quotes parts of the address, in which there may be a password.
-        url.parse().map_err(|_| StartError::new("database.url is not an address of PostgreSQL."))
+        tls::address(url, config.database.ca_file.as_deref()).map_err(StartError::new)
     }
 
     /// Stops the private server, if it is one. Blocks.

@@ -74,6 +74,8 @@ pub struct Database {
     #[serde(deserialize_with = "secret")]
     pub url: Option<Secret>,
     #[serde(deserialize_with = "path")]
+    pub ca_file: Option<PathBuf>,
+    #[serde(deserialize_with = "path")]
     pub bin_dir: Option<PathBuf>,
     pub pool_size: NonZeroUsize,
     pub pool_wait_ms: NonZeroU64,

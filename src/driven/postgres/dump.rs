@@ -4,11 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use postgres::NoTls;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 use super::embedded::Programs;
+use super::tls::{self, Tls};
 use crate::driven::start_error::StartError;
 
 /// Writes the whole database to `file`, as of one moment, compressed.
@@ -31,7 +31,7 @@ pub fn is_empty(config: &Config) -> Result<bool, StartError> {
     let failed = |error: tokio_postgres::Error| {
         StartError::new("The database cannot be reached.").because(super::error::describe(&error))
     };
-    let mut client = postgres::Config::from(config.clone()).connect(NoTls).map_err(failed)?;
+    let mut client = postgres::Config::from(config.clone()).connect(Tls).map_err(failed)?;
     let sql = "select not exists (select from pg_catalog.pg_tables where schemaname = 'public') as empty";
     client.query_one(sql, &[]).and_then(|row| row.try_get("empty")).map_err(failed)
 }
@@ -61,7 +61,7 @@ fn run(mut command: Command, config: &Config, failed: &str) -> Result<(), StartE
         ("PGPASSWORD", password),
         ("PGDATABASE", database),
     ];
-    for (name, value) in places {
+    for (name, value) in places.into_iter().chain(tls::for_libpq(config)) {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),

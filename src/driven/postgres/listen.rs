@@ -4,9 +4,10 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio_postgres::{AsyncMessage, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Config};
 
 use super::error;
+use super::tls::Tls;
 
 /// Between attempts to listen again; until then a look now and then finds what is to be found.
 const RECONNECT_EVERY: Duration = Duration::from_millis(500);
@@ -40,7 +41,7 @@ async fn session<T: Clone>(
     missed: &T,
     read: fn(&str) -> Option<T>,
 ) -> Result<(), tokio_postgres::Error> {
-    let (client, mut connection) = config.connect(NoTls).await?;
+    let (client, mut connection) = config.connect(Tls).await?;
     let messages = async {
         let mut behind = false;
         loop {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use flow_domain::{Error, Result};
-use postgres::{Client, NoTls, Transaction};
+use postgres::{Client, Transaction};
 use sha2::{Digest, Sha256};
 
 use super::error;
+use super::tls::Tls;
 
 /// A file of `db/migrations`, named `NNNN_verb_noun`.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +87,7 @@ pub fn migrate_blocking(
 ) -> Result<Vec<&'static str>> {
     let mut config = postgres::Config::from(config);
     config.application_name("flow-manager migrate").options("-c statement_timeout=0 -c lock_timeout=0");
-    let mut client = config.connect(NoTls).map_err(|cause| error::away(error::describe(&cause)))?;
+    let mut client = config.connect(Tls).map_err(|cause| error::away(error::describe(&cause)))?;
     prepare(&mut client).map_err(error::from)?;
     let applied = applied(&mut client).map_err(error::from)?;
     refuse_changed(&applied, migrations)?;

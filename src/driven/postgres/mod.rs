@@ -29,6 +29,7 @@ pub mod sign_ins;
 pub mod state_copies;
 pub mod step_checks;
 pub mod timelines;
+pub mod tls;
 pub mod users;
 
 pub use datasets::PgDatasets;

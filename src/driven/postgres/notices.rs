@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio_postgres::{AsyncMessage, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Config};
 
 use super::error;
+use super::tls::Tls;
 
 /// Between attempts to listen again; until then whoever waits looks by itself.
 const RECONNECT_EVERY: Duration = Duration::from_millis(500);
@@ -48,7 +49,7 @@ impl Drop for Doorbell {
 }
 
 async fn hear(config: &Config, listen: &str, bell: &Notify) -> Result<(), tokio_postgres::Error> {
-    let (client, mut connection) = config.connect(NoTls).await?;
+    let (client, mut connection) = config.connect(Tls).await?;
     let messages = async {
         while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
             if matches!(message?, AsyncMessage::Notification(_)) {

@@ -8,9 +8,10 @@ use deadpool_postgres::{
 };
 use flow_domain::{Error, Result};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, NoTls, Row};
+use tokio_postgres::{Config, Row};
 
 use super::error;
+use super::tls::Tls;
 
 /// How long to try to reach a server before it counts as away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -75,7 +76,7 @@ impl PgPool {
         // A connection whose task has ended is seen as closed without asking the server, so a check costs nothing;
         // one that dies later fails its statement, and the caller is told to come back.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(session_config(config, settings), NoTls, recycling);
+        let manager = Manager::from_config(session_config(config, settings), Tls, recycling);
         let pool = Pool::builder(manager)
             .max_size(settings.size)
             .wait_timeout(Some(settings.wait_timeout))

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use postgres::NoTls;
+use tokio_postgres::Config;
+
+use super::tls::Tls;
 
 /// The oldest PostgreSQL the service's SQL runs on, as `server_version_num` counts.
 const OLDEST_SERVER: i32 = 150_000;
 
 /// Asks the server which one it is. The error's text never holds the address, in which there may be a password.
 /// Blocks; not to be called from an async thread.
-pub fn server_version(url: &str) -> Result<String, String> {
-    let mut config: postgres::Config =
-        url.parse().map_err(|_| "database.url is not an address of PostgreSQL")?;
+pub fn server_version(server: Config) -> Result<String, String> {
+    let mut config = postgres::Config::from(server);
     config.connect_timeout(Duration::from_secs(3));
     let ask = || -> Result<(i32, String), postgres::Error> {
-        let mut client = config.connect(NoTls)?;
+        let mut client = config.connect(Tls)?;
         let row = client.query_one(
             "select current_setting('server_version_num')::int, current_setting('server_version')",
             &[],

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -13,16 +13,23 @@ use crate::harness::{server_programs, server_user};
 pub struct Database {
     dir: TempDir,
     programs: PathBuf,
+    options: String,
 }
 
 impl Database {
     pub fn start() -> Self {
+        Self::start_with(|_| "-c listen_addresses=".to_owned())
+    }
+
+    /// With the options that `prepare` answers, when it has put into the folder what they name.
+    pub fn start_with(prepare: impl FnOnce(&Path) -> String) -> Self {
         let dir = tempfile::Builder::new().prefix("fm-fault-").tempdir().unwrap();
         if rustix::process::geteuid().is_root() {
             let (uid, gid) = server_user();
             chown(dir.path(), Some(uid), Some(gid)).unwrap();
         }
-        let database = Self { dir, programs: server_programs() };
+        let options = prepare(dir.path());
+        let database = Self { dir, programs: server_programs(), options };
         let data = database.data();
         database.run("initdb", &["-D", &data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]);
         database.up();
@@ -31,7 +38,7 @@ impl Database {
 
     pub fn up(&self) {
         let socket = self.dir.path().to_str().unwrap();
-        let options = format!("-k {socket} -c listen_addresses= -c max_connections=100");
+        let options = format!("-k {socket} -c max_connections=100 {}", self.options);
         let log = format!("{socket}/log");
         self.run("pg_ctl", &["start", "-w", "-D", &self.data(), "-o", &options, "-l", &log]);
     }

@@ -3,7 +3,7 @@
 
 mod boundaries;
 mod canary;
-mod database;
+pub mod database;
 pub mod full_disk;
 mod outages;
 mod processes;

@@ -6,3 +6,4 @@ mod refusals;
 mod retention;
 mod revival;
 mod secrets;
+mod tls;

@@ -6,7 +6,7 @@ use flow_domain::flows::store::Ack;
 use flow_domain::{Cancel, Error, RunId};
 use futures_util::future::try_join_all;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres::{Client, Config, Statement};
 use uuid::Uuid;
 
 use super::Write;
@@ -15,6 +15,7 @@ use super::socket::Socket;
 use super::statement::Shape;
 use crate::driven::postgres::error;
 use crate::driven::postgres::flow_store::rows;
+use crate::driven::postgres::tls::Tls;
 
 pub(super) struct Connection {
     socket: Socket,
@@ -50,7 +51,7 @@ const SETTINGS: &str = "set enable_seqscan = off; set enable_mergejoin = off; \
 
 impl Connection {
     pub(super) async fn open(config: &Config) -> Result<Self, Error> {
-        let (client, half) = config.connect(NoTls).await.map_err(error::from)?;
+        let (client, half) = config.connect(Tls).await.map_err(error::from)?;
         let mut socket = Socket::new(half);
         let session = socket.until(Session::begin(client)).await?;
         Ok(Self { socket, session })

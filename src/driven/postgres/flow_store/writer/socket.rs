@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use futures_util::task::AtomicWaker;
-use tokio_postgres::tls::NoTlsStream;
-
 use crate::driven::postgres::error;
+use crate::driven::postgres::tls::TlsStream;
+use futures_util::task::AtomicWaker;
 
-type Half = tokio_postgres::Connection<tokio_postgres::Socket, NoTlsStream>;
+type Half = tokio_postgres::Connection<tokio_postgres::Socket, TlsStream>;
 
 /// Empty once the connection has ended; whoever waits for an answer is told so then.
 pub(super) struct Socket {
