@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::driven::grader::{Accounts, ChildGraders};
 use crate::driven::http_client::{HttpClientOptions, ReqwestHttpClient};
 use crate::driven::labs::LabFolders;
-use crate::driven::postgres::{PgDatasets, PgGradeEvidence, PgLabSessions, PgStepChecks};
+use crate::driven::postgres::{PgDatasets, PgGradeEvidence, PgLabSessions, PgStepChecks, PgTimelines};
 use crate::driven::process::ChildPrograms;
 use crate::driven::workspaces::FsWorkspaces;
 
@@ -47,6 +47,7 @@ pub(super) fn ports(
         secrets,
         ledger: cluster.ledger.clone(),
         machines: cluster.machines.clone(),
+        task_notes: Arc::new(PgTimelines::new(stores.pool.clone())),
         graders,
         evidence: Arc::new(PgGradeEvidence::new(stores.pool.clone())),
         datasets: Arc::new(PgDatasets::new(stores.pool.clone())),

@@ -13,7 +13,7 @@ use crate::cache::Cache;
 use crate::datasets::Datasets;
 use crate::flows::secret::Secrets;
 use crate::ingest::Ingest;
-use crate::labs::machines::{Ledger, Machines};
+use crate::labs::machines::{Ledger, Machines, MachinesAtWork, TaskNotes};
 use crate::labs::{GradeEvidence, Graders, LabCatalogue, LabSessions, LabVersion, StepChecks};
 use crate::openid::AccessTokens;
 use crate::queue::Outbox;
@@ -33,6 +33,7 @@ pub struct Ports {
     pub secrets: Arc<dyn Secrets>,
     pub ledger: Arc<dyn Ledger>,
     pub machines: Arc<dyn Machines>,
+    pub task_notes: Arc<dyn TaskNotes>,
     pub graders: Arc<dyn Graders>,
     pub evidence: Arc<dyn GradeEvidence>,
     pub datasets: Arc<dyn Datasets>,
@@ -182,6 +183,10 @@ pub trait TerraformWatch: Send + Sync {
     fn progress(&self, percent: u8, message: &str);
     /// A line for the log.
     fn line(&self, line: &str);
+    /// What is known now of the machines that it makes or removes. Asked about each second while it does.
+    fn machines(&self) -> MachinesAtWork {
+        MachinesAtWork::default()
+    }
 }
 
 /// How a Terraform command ended when it did not do what was asked.

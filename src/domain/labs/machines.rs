@@ -2,16 +2,17 @@
 //! they should not be there.
 
 mod ledger;
+mod refine;
 mod sweep;
-
-use std::fmt;
+mod task;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::Serialize;
 
 pub use ledger::{Found, Ledger, Orphan, OrphanKind, Reserved, compare};
+pub use refine::{MachinesAtWork, Refined, Refinement, Working};
 pub use sweep::{OfLabs, Orphans};
+pub use task::{MachineTask, TaskNews, TaskNotes, is_of_task};
 
 use crate::{Error, Result, SessionId};
 
@@ -34,56 +35,6 @@ pub struct Reservation {
     pub tag: String,
 }
 
-/// A task of the cluster about one machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MachineTask {
-    pub upid: String,
-    pub vmid: u32,
-    /// `qmclone`, `qmstart` …
-    #[serde(rename = "task")]
-    pub kind: String,
-    /// As the cluster says it: `OK`, `WARNINGS: 1`, or what went wrong; none while it runs.
-    pub exit: Option<String>,
-    /// How far it is, where its log tells.
-    pub percent: Option<u8>,
-    /// Lines of its log that warn.
-    pub warnings: Vec<String>,
-}
-
-impl MachineTask {
-    pub fn is_running(&self) -> bool {
-        self.exit.is_none()
-    }
-
-    /// Warnings are no failure; what nobody knows is.
-    pub fn failed(&self) -> bool {
-        self.exit.as_deref().is_some_and(|exit| exit != "OK" && !exit.starts_with("WARNINGS"))
-    }
-}
-
-impl fmt::Display for MachineTask {
-    /// "cloning disk 41 %".
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = match self.kind.as_str() {
-            "qmclone" | "vzclone" => "cloning disk",
-            "qmcreate" | "vzcreate" | "qmrestore" => "creating",
-            "qmstart" | "vzstart" => "starting",
-            "qmstop" | "qmshutdown" | "vzstop" | "vzshutdown" => "stopping",
-            "qmdestroy" | "vzdestroy" => "removing",
-            "qmconfig" | "resize" | "qmmove" => "setting up",
-            "qmsnapshot" => "taking a snapshot",
-            "qmrollback" => "rolling back",
-            other => other,
-        };
-        f.write_str(words)?;
-        match (self.percent, &self.exit) {
-            (Some(percent), None) => write!(f, " {percent} %"),
-            (_, Some(exit)) if self.failed() => write!(f, " failed: {exit}"),
-            _ => Ok(()),
-        }
-    }
-}
-
 /// A cluster of machines.
 #[async_trait]
 pub trait Machines: Send + Sync {
@@ -91,14 +42,36 @@ pub trait Machines: Send + Sync {
     fn access(&self) -> Option<(String, String)>;
     /// All machines that our token sees.
     async fn machines(&self) -> Result<Vec<Machine>>;
-    /// Tasks about these machines that began since then, in the order they began.
-    async fn tasks(&self, vmids: &[u32], since: Timestamp) -> Result<Vec<MachineTask>>;
+    /// Follows the tasks about these machines that begin from then on, by our clock.
+    fn follow<'a>(&'a self, vmids: &[u32], since: Timestamp) -> Box<dyn TaskFeed + 'a>;
     /// Stops and removes a machine, and waits for it.
     async fn delete(&self, vmid: u32) -> Result<()>;
 }
 
+/// Tasks about some machines, looked at again and again.
+#[async_trait]
+pub trait TaskFeed: Send {
+    /// All of them, in the order they began; each look goes on where the last one ended. After an error, and after a look
+    /// that was given up, the next one finds what this one missed.
+    async fn look(&mut self) -> Result<Vec<MachineTask>>;
+}
+
 /// Where there is no cluster.
 pub struct NoMachines;
+
+#[async_trait]
+impl TaskFeed for NoMachines {
+    async fn look(&mut self) -> Result<Vec<MachineTask>> {
+        Ok(vec![])
+    }
+}
+
+#[async_trait]
+impl TaskNotes for NoMachines {
+    async fn tell(&self, _session: SessionId, _news: &TaskNews) -> Result<bool> {
+        Ok(true)
+    }
+}
 
 #[async_trait]
 impl Machines for NoMachines {
@@ -110,8 +83,8 @@ impl Machines for NoMachines {
         Ok(vec![])
     }
 
-    async fn tasks(&self, _vmids: &[u32], _since: Timestamp) -> Result<Vec<MachineTask>> {
-        Ok(vec![])
+    fn follow<'a>(&'a self, _vmids: &[u32], _since: Timestamp) -> Box<dyn TaskFeed + 'a> {
+        Box::new(Self)
     }
 
     async fn delete(&self, _vmid: u32) -> Result<()> {

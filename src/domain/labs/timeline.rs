@@ -13,8 +13,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::machines::is_of_task;
 use super::{LabSessions, Session};
-use crate::flows::Flows;
+use crate::flows::{Event, EventKind, Flows};
 use crate::{Error, Kind, Result, RunId, SessionId};
 
 /// Between two looks for something new while a reader waits.
@@ -175,7 +176,8 @@ impl Timelines {
         let ours = |at: Timestamp| {
             !reset || (at >= session.created_at && session.ended_at.is_none_or(|ended| at <= ended))
         };
-        let entries = events.into_iter().filter(|event| ours(event.at)).map(|event| {
+        let told = events.into_iter().filter(|event| ours(event.at)).filter_map(without_tasks);
+        let entries = told.map(|event| {
             let kind = event.kind.as_str();
             let data = match (kind.starts_with("run."), event.data) {
                 (true, Value::Object(mut data)) => {
@@ -190,4 +192,17 @@ impl Timelines {
         });
         Ok((entries.collect(), last, over))
     }
+}
+
+/// A run's output without lines about tasks of machines, which are entries of their own.
+fn without_tasks(mut event: Event) -> Option<Event> {
+    if event.kind == EventKind::Output
+        && let Some(lines) = event.data.get_mut("lines").and_then(Value::as_array_mut)
+    {
+        lines.retain(|line| !line.as_str().is_some_and(is_of_task));
+        if lines.is_empty() {
+            return None;
+        }
+    }
+    Some(event)
 }

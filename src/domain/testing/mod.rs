@@ -119,6 +119,7 @@ impl TestContext {
                 secrets: refusing.clone(),
                 ledger: refusing.clone(),
                 machines: Arc::new(NoMachines),
+                task_notes: Arc::new(NoMachines),
                 graders: refusing.clone(),
                 evidence: refusing.clone(),
                 datasets: datasets.clone(),

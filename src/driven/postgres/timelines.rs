@@ -1,6 +1,7 @@
 //! Timelines of sessions.
 
 use async_trait::async_trait;
+use flow_domain::labs::machines::{TaskNews, TaskNotes};
 use flow_domain::labs::{Entry, Fresh, Note, Taken, TimelineStore};
 use flow_domain::{Error, Result, RunId, SessionId};
 use jiff::Timestamp;
@@ -13,6 +14,8 @@ use super::error;
 use super::pool::{PgPool, column, execute, query, query_opt};
 
 const NOTE: &str = "select note_session($1::uuid, $2::text, $3::text, $4::jsonb)";
+const NOTED: &str = "
+    select exists (select from session_note where session_id = $1::uuid and key = $2::text) as noted";
 /// A session of before there were timelines has none; it gets one when it is looked at.
 const BEGIN: &str = "
     insert into session_timeline (session_id) select id from session where id = $1::uuid on conflict do nothing";
@@ -113,6 +116,19 @@ impl TimelineStore for PgTimelines {
         let limit = i64::try_from(limit).map_err(Error::internal)?;
         let rows = self.pool.query(ENTRIES, &[&session.0, &after, &limit]).await?;
         rows.iter().map(entry).collect()
+    }
+}
+
+#[async_trait]
+impl TaskNotes for PgTimelines {
+    /// One service drives a session's run at a time; were there two, the key still lets one in.
+    async fn tell(&self, session: SessionId, news: &TaskNews) -> Result<bool> {
+        let noted = self.pool.query(NOTED, &[&session.0, &news.key]).await?;
+        if noted.first().map_or(Ok(false), |row| column(row, "noted"))? {
+            return Ok(false);
+        }
+        self.note(session, "machine.task", Some(news.key.as_str()), news.data.clone()).await?;
+        Ok(true)
     }
 }
 

@@ -1,14 +1,17 @@
 //! Machines of a Proxmox VE cluster, by its API and with a token.
 
+mod follow;
+mod known;
 mod pin;
 mod task;
+mod task_log;
 mod wire;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flow_domain::labs::machines::{Machine, MachineTask, Machines};
+use flow_domain::labs::machines::{Machine, Machines, TaskFeed};
 use flow_domain::{Error, Result};
 use jiff::Timestamp;
 use reqwest::Method;
@@ -16,7 +19,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use task::{Upid, percent, warnings};
+use follow::Follow;
+use task::Upid;
 pub use wire::ProxmoxOptions;
 use wire::Wire;
 
@@ -24,10 +28,10 @@ use wire::Wire;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A machine is stopped and removed in less.
 const MOST: Duration = Duration::from_secs(300);
-/// Of a node's tasks, and of a task's lines, at once.
+/// Of a node's tasks at once.
 const AT_ONCE: usize = 500;
-/// Of a log, from its end: what is told last counts.
-const MOST_LINES: usize = 20_000;
+/// Keys of a configuration that are disks, before their numbers.
+const BUSES: [&str; 6] = ["scsi", "virtio", "sata", "ide", "efidisk", "tpmstate"];
 
 pub struct Proxmox {
     wire: Wire,
@@ -62,12 +66,6 @@ struct Status {
     exitstatus: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Line {
-    #[serde(default)]
-    t: String,
-}
-
 impl Proxmox {
     /// Calls nobody yet. The error is a sentence.
     pub fn new(options: ProxmoxOptions) -> std::result::Result<Self, String> {
@@ -86,33 +84,6 @@ impl Proxmox {
         self.wire.get(&path).await
     }
 
-    async fn log(&self, node: &str, upid: &str) -> Result<Vec<String>> {
-        let mut lines: Vec<String> = Vec::new();
-        loop {
-            let path =
-                format!("nodes/{node}/tasks/{}/log?start={}&limit={AT_ONCE}", escaped(upid), lines.len());
-            let page: Vec<Line> = self.wire.get(&path).await?;
-            let more = page.len() == AT_ONCE && lines.len() < MOST_LINES;
-            lines.extend(page.into_iter().map(|line| line.t));
-            if !more {
-                return Ok(lines);
-            }
-        }
-    }
-
-    async fn told(&self, listed: Listed, vmid: u32, disks: usize) -> Result<Option<MachineTask>> {
-        let Some(upid) = Upid::parse(&listed.upid) else { return Ok(None) };
-        let exit = listed.status.filter(|status| status != "RUNNING");
-        let lines = match &exit {
-            Some(exit) if !exit.starts_with("WARNINGS") => vec![],
-            _ => self.log(upid.node, &listed.upid).await?,
-        };
-        let texts = || lines.iter().map(String::as_str);
-        let percent = if exit.is_none() { percent(texts(), disks) } else { None };
-        let kind = upid.kind.to_owned();
-        Ok(Some(MachineTask { vmid, kind, exit, percent, warnings: warnings(texts()), upid: listed.upid }))
-    }
-
     /// How many disks a machine has, to tell how far all of them are; one if nobody knows.
     async fn disks(&self, node: &str, vmid: u32) -> usize {
         let config: Result<BTreeMap<String, Value>> =
@@ -120,7 +91,7 @@ impl Proxmox {
         let is_disk = |(key, value): &(&String, &Value)| {
             let bus = key.trim_end_matches(|letter: char| letter.is_ascii_digit());
             let media = value.as_str().is_some_and(|value| value.contains("media=cdrom") || value == "none");
-            bus.len() < key.len() && ["scsi", "virtio", "sata", "ide"].contains(&bus) && !media
+            bus.len() < key.len() && BUSES.contains(&bus) && !media
         };
         config.map_or(1, |config| config.iter().filter(is_disk).count().max(1))
     }
@@ -161,22 +132,9 @@ impl Machines for Proxmox {
         Ok(resources.into_iter().filter_map(machine).collect())
     }
 
-    /// Asked with the token that Terraform has: a token sees its own tasks without further rights. A clone is a task of
-    /// the template, whose log names the new machine.
-    async fn tasks(&self, vmids: &[u32], since: Timestamp) -> Result<Vec<MachineTask>> {
-        let machines = self.machines().await?;
-        let mut tasks = Vec::new();
-        for vmid in vmids {
-            let Some(machine) = machines.iter().find(|machine| machine.vmid == *vmid) else { continue };
-            let listed = self.listed(&machine.node, *vmid, since).await?;
-            let running = listed.iter().any(|task| task.status.as_deref().is_none_or(|it| it == "RUNNING"));
-            let disks = if running { self.disks(&machine.node, *vmid).await } else { 1 };
-            for task in listed {
-                tasks.extend(self.told(task, *vmid, disks).await?);
-            }
-        }
-        tasks.sort_by_key(|task| Upid::parse(&task.upid).map(|upid| upid.started_s));
-        Ok(tasks)
+    /// Asked with the token that Terraform has: a token sees its own tasks without further rights.
+    fn follow<'a>(&'a self, vmids: &[u32], since: Timestamp) -> Box<dyn TaskFeed + 'a> {
+        Box::new(Follow::new(self, vmids, since))
     }
 
     async fn delete(&self, vmid: u32) -> Result<()> {

@@ -34,9 +34,15 @@ pub(super) struct Wire {
     authorization: HeaderValue,
 }
 
+/// An answer.
 #[derive(Deserialize)]
-struct Data<T> {
-    data: T,
+pub(super) struct Data<T> {
+    pub data: T,
+    /// Of a page of a log: how many lines there are in all.
+    pub total: Option<usize>,
+    /// The server's time, by its header.
+    #[serde(skip)]
+    pub date: Option<String>,
 }
 
 impl Wire {
@@ -81,6 +87,10 @@ impl Wire {
 
     /// The `data` of an answer.
     pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T> {
+        Ok(self.answer(method, path).await?.data)
+    }
+
+    pub async fn answer<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<Data<T>> {
         let url = self.base.join(path).map_err(Error::internal)?;
         let request = self.client.request(method, url).header("Authorization", self.authorization.clone());
         let mut response = request.send().await.map_err(|error| away(&chain(&error.without_url())))?;
@@ -93,8 +103,9 @@ impl Wire {
             }
         }
         if status.is_success() {
-            let data: Data<T> = serde_json::from_slice(&body).map_err(|error| away(&error))?;
-            return Ok(data.data);
+            let mut data: Data<T> = serde_json::from_slice(&body).map_err(|error| away(&error))?;
+            data.date = response.headers().get("date").and_then(|it| Some(it.to_str().ok()?.to_owned()));
+            return Ok(data);
         }
         // Its reason stands in the status line, or in the body of a newer one.
         let said: String = String::from_utf8_lossy(&body).chars().take(300).collect();
