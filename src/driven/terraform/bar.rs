@@ -2,11 +2,13 @@
 //!
 //! The plan gives the objects; each is one unit of work, a replaced one two. A unit weighs what such an object took
 //! in earlier runs of the lab's version, and one under way counts for the part of that which has passed, but never
-//! for all of it. Without earlier runs all weigh the same and only finished ones count.
+//! for all of it. Without earlier runs all weigh the same and only finished ones count. Where the cluster's tasks tell
+//! how far a machine is, that counts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flow_domain::labs::machines::{MachinesAtWork, Refined, Refinement, Working};
 use flow_domain::labs::{ObjectTime, Pace};
 use jiff::Timestamp;
 
@@ -30,6 +32,7 @@ pub type Progress = (u8, String);
 pub struct Bar {
     pace: Pace,
     planned: BTreeMap<String, Planned>,
+    machines: Refinement,
     percent: f64,
     /// When the command first spoke.
     started: Option<Timestamp>,
@@ -49,12 +52,15 @@ struct Planned {
     done: f64,
     all: f64,
     running: Option<(&'static str, Timestamp)>,
+    id: Option<String>,
 }
 
 /// A line about one object.
 pub struct Object<'a> {
     pub address: &'a str,
     pub action: &'a str,
+    /// Of what is there already.
+    pub id: Option<&'a str>,
     pub at: Option<Timestamp>,
 }
 
@@ -85,7 +91,8 @@ impl Bar {
         };
         let all = open.iter().map(|action| self.weight(action, address, kind)).sum();
         let units = open.len();
-        let planned = Planned { kind: kind.to_owned(), units, open, done: 0.0, all, running: None };
+        self.machines.plan(kind);
+        let planned = Planned { kind: kind.to_owned(), units, open, done: 0.0, all, running: None, id: None };
         self.planned.insert(address.to_owned(), planned);
     }
 
@@ -103,7 +110,21 @@ impl Bar {
             && let Some(action) = planned.open.iter().find(|action| **action == object.action)
         {
             planned.running = object.at.map(|at| (*action, at));
+            planned.id = object.id.map(str::to_owned);
         }
+    }
+
+    /// What the cluster says of the machines among the objects.
+    pub fn hear_machines(&mut self, seen: MachinesAtWork) {
+        self.machines.hear(seen);
+    }
+
+    fn refined(&mut self) -> BTreeMap<String, Refined> {
+        let working = self.planned.iter().filter_map(|(address, planned)| {
+            let (_, since) = planned.running?;
+            Some(Working { address, kind: &planned.kind, id: planned.id.as_deref(), since })
+        });
+        self.machines.of(&working.collect::<Vec<_>>())
     }
 
     /// An object is done with; `well` or not, nothing more is coming of it.
@@ -125,9 +146,14 @@ impl Bar {
 
     /// What to tell now of the objects; none if it is what was told last.
     pub fn objects(&mut self, now: Timestamp) -> Option<Progress> {
+        let refined = self.refined();
         let (mut done, mut all, mut units, mut ended) = (0.0, 0.0, 0, 0);
         for (address, planned) in &self.planned {
+            let share = refined.get(address).and_then(|it| it.share);
             let at_work = planned.running.map_or(0.0, |(action, since)| {
+                if let Some(share) = share {
+                    return MOST_OF_A_UNIT * share * self.weight(action, address, &planned.kind);
+                }
                 let known = self.pace.of(action, address, &planned.kind);
                 known.map_or(0.0, |usual| {
                     passed(since, now).as_secs_f64().min(MOST_OF_A_UNIT * usual.as_secs_f64())
@@ -141,24 +167,34 @@ impl Bar {
         if units == 0 {
             return None;
         }
-        let words = self.words(ended, units, now);
+        let words = self.words(&refined, ended, units, now);
         self.advance(PLANNED + (APPLIED - PLANNED) * done / all, &words)
     }
 
-    /// What is going on, in words: "creating web-1, 2 of 5; about 10 to 30 s left".
-    fn words(&self, ended: usize, units: usize, now: Timestamp) -> String {
-        let mut running: Vec<_> = self
-            .planned
-            .iter()
-            .filter_map(|(address, planned)| planned.running.map(|(action, since)| (since, address, action)))
-            .collect();
+    /// What is going on, in words: "creating web-1, 2 of 5; about 10 to 30 s left". An object of which the cluster tells
+    /// comes first.
+    fn words(
+        &self,
+        refined: &BTreeMap<String, Refined>,
+        ended: usize,
+        units: usize,
+        now: Timestamp,
+    ) -> String {
+        let running = self.planned.iter().filter_map(|(address, planned)| {
+            let (action, since) = planned.running?;
+            let refined = refined.get(address);
+            let told = refined.and_then(|refined| refined.words(address));
+            let name = refined.and_then(|refined| refined.machine.as_ref()).unwrap_or(address);
+            Some((told.is_none(), since, told.unwrap_or_else(|| format!("{} {name}", doing(action)))))
+        });
+        let mut running: Vec<_> = running.collect();
         running.sort();
         let going_on = match running.as_slice() {
             [] => format!("{ended} of {units} done"),
-            [(_, address, action), others @ ..] => {
+            [(_, _, words), others @ ..] => {
                 let more =
                     if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-                format!("{} {address}{more}, {} of {units}", doing(action), (ended + 1).min(units))
+                format!("{words}{more}, {} of {units}", (ended + 1).min(units))
             }
         };
         match self.left(now) {
@@ -189,9 +225,9 @@ impl Bar {
         Some(progress)
     }
 
-    /// Earlier runs are known, so that time itself is progress.
+    /// Earlier runs are known, so that time itself is progress; or the cluster tells of its own.
     pub fn ticks(&self) -> bool {
-        self.pace.runs > 0
+        self.pace.runs > 0 || !self.machines.is_empty()
     }
 
     /// How long it took from the first line to the last, and each object.

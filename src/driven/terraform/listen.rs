@@ -77,9 +77,7 @@ impl<'a> Listener<'a> {
 
     /// Nothing is made before the plan stands, so that a stop takes nothing away.
     fn end_long_plan(&self) {
-        if !matches!(self.command, Command::Apply | Command::Destroy)
-            || self.started.elapsed() < self.patience.plan
-        {
+        if !self.changes() || self.started.elapsed() < self.patience.plan {
             return;
         }
         let mut heard = self.lock();
@@ -89,11 +87,19 @@ impl<'a> Listener<'a> {
         }
     }
 
-    /// Tells what time alone brings: progress, where earlier runs are known, and a word on a long silence. Returns
-    /// how long a silence was last told of.
+    fn changes(&self) -> bool {
+        matches!(self.command, Command::Apply | Command::Destroy)
+    }
+
+    /// Tells what time alone brings: progress, where earlier runs or tasks of machines are known, and a word on a long
+    /// silence. Returns how long a silence was last told of.
     fn tick(&self, told: Duration) -> Duration {
+        let machines = self.changes().then(|| self.watch.machines());
         let (silent, progress) = {
             let mut heard = self.lock();
+            if let Some(machines) = machines {
+                heard.stream.hear_machines(machines);
+            }
             (heard.last.elapsed(), heard.stream.tick(Timestamp::now()))
         };
         if let Some((percent, message)) = progress {

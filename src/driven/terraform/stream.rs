@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use flow_domain::labs::machines::MachinesAtWork;
 use flow_domain::labs::{ObjectTime, Pace};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -84,6 +85,7 @@ struct Hook {
     action: String,
     #[serde(default)]
     output: String,
+    id_value: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -124,6 +126,10 @@ impl Stream {
     /// What to tell while nothing is said, because time itself is progress.
     pub fn tick(&mut self, now: Timestamp) -> Option<(u8, String)> {
         if self.bar.ticks() { self.bar.objects(now) } else { None }
+    }
+
+    pub fn hear_machines(&mut self, seen: MachinesAtWork) {
+        self.bar.hear_machines(seen);
     }
 
     /// How long it took from the first line to the last, and each object.
@@ -233,7 +239,7 @@ impl Stream {
         let reads = hook.action == "read";
         self.touched |= !reads;
         let address = hook.resource.as_ref().map(|resource| resource.addr.as_str()).unwrap_or_default();
-        let object = Object { address, action: &hook.action, at };
+        let object = Object { address, action: &hook.action, id: hook.id_value.as_deref(), at };
         let ended = kind == "apply_complete" || kind == "apply_errored";
         match kind {
             "apply_start" => self.bar.begin(&object),

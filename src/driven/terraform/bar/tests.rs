@@ -1,4 +1,5 @@
 use flow_domain::labs::Pace;
+use flow_domain::labs::machines::MachineTask;
 
 use super::*;
 
@@ -7,7 +8,7 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn object<'a>(address: &'a str, action: &'a str, ms: i64) -> Object<'a> {
-    Object { address, action, at: Some(at(ms)) }
+    Object { address, action, id: None, at: Some(at(ms)) }
 }
 
 fn pace(runs: u32, medians: &[(&str, &str, u64)]) -> Pace {
@@ -88,4 +89,43 @@ fn data_read_while_planning_is_no_unit() {
     bar.end(&object("data.x.y", "read", 1), true);
     assert_eq!(bar.objects(at(1)), None);
     assert_eq!(bar.times(), None);
+}
+
+/// A task of machine 700, which is called web-1.
+fn task(ms: i64, kind: &str, percent: Option<u8>, exit: Option<&str>) -> MachineTask {
+    MachineTask {
+        upid: format!("UPID:pve1:0:0:{ms:X}:{kind}:9000:fm@pve:"),
+        vmid: 700,
+        name: Some("web-1".into()),
+        kind: kind.into(),
+        started_at: at(ms),
+        exit: exit.map(str::to_owned),
+        percent,
+        warnings: vec![],
+    }
+}
+
+#[test]
+fn a_machines_tasks_move_its_share_of_the_bar_and_say_what_goes_on() {
+    let mut bar = Bar::new(pace(5, &[("create", "vm.a", 30), ("create", "vm.b", 10)]));
+    bar.heard(Some(at(0)));
+    bar.plan("vm.a", "proxmox_vm", "create");
+    bar.plan("vm.b", "proxmox_vm", "create");
+    bar.begin(&object("vm.b", "create", 0));
+    bar.end(&object("vm.b", "create", 1000), true);
+    bar.begin(&object("vm.a", "create", 1000));
+    assert_eq!(bar.objects(at(1000)).unwrap().0, 31);
+    let mut hear = |tasks: Vec<MachineTask>, ms: i64| {
+        bar.hear_machines(MachinesAtWork { vmids: vec![700, 701], tasks });
+        bar.objects(at(ms)).map(|(percent, words)| (percent, words.split(';').next().unwrap().to_owned()))
+    };
+    let cloning = |percent| task(2000, "qmclone", Some(percent), None);
+    let told = |percent, words: &str| Some((percent, words.to_owned()));
+    assert_eq!(hear(vec![cloning(50)], 3000), told(61, "web-1: cloning disk 50 %, 2 of 2"));
+    // Its log starts anew with the next disk.
+    assert_eq!(hear(vec![cloning(3)], 4000), told(61, "web-1: cloning disk 50 %, 2 of 2"));
+    let cloned = task(2000, "qmclone", Some(100), Some("OK"));
+    assert_eq!(hear(vec![cloned.clone()], 5000), told(91, "creating web-1, 2 of 2"));
+    let starting = task(6000, "qmstart", None, None);
+    assert_eq!(hear(vec![cloned, starting], 6000), told(91, "web-1: starting, 2 of 2"));
 }

@@ -1,3 +1,4 @@
+use flow_domain::labs::machines::MachineTask;
 use serde_json::json;
 
 use super::*;
@@ -86,4 +87,31 @@ fn another_major_version_of_the_format_is_noticed_and_plain_text_is_kept() {
     assert_eq!(stream.read("plain words").lines, ["plain words"]);
     stream.read(&json!({"type": "version", "ui": "2.0"}).to_string());
     assert_eq!(stream.unsupported(), Some("2.0"));
+}
+
+#[test]
+fn an_object_that_is_removed_is_known_by_its_id() {
+    let mut stream = Stream::new(0, Pace::default());
+    for addr in ["proxmox_vm.a", "proxmox_vm.b"] {
+        stream.read(&planned(addr, "delete"));
+    }
+    for (addr, id) in [("proxmox_vm.a", "700"), ("proxmox_vm.b", "701")] {
+        let hook = json!({"resource": {"addr": addr}, "action": "delete", "id_key": "id", "id_value": id});
+        let line = json!({"type": "apply_start", "@message": addr, "@timestamp": "2026-01-01T00:00:00Z", "hook": hook});
+        stream.read(&line.to_string());
+    }
+    let now = Timestamp::from_second(1_767_225_602).unwrap();
+    assert_eq!(stream.tick(now), None, "time alone tells nothing");
+    let task = MachineTask {
+        upid: "UPID:pve1:0:0:0:qmdestroy:701:fm@pve:".into(),
+        vmid: 701,
+        name: Some("web-2".into()),
+        kind: "qmdestroy".into(),
+        started_at: now,
+        exit: None,
+        percent: None,
+        warnings: vec![],
+    };
+    stream.hear_machines(MachinesAtWork { vmids: vec![700, 701], tasks: vec![task] });
+    assert_eq!(stream.tick(now).unwrap(), (10, "web-2: removing and 1 more, 1 of 2".to_owned()));
 }
