@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::lab_session::machines;
 use crate::lab_session::variables::{Variables, with_variables};
+use crate::lab_session::watching::Watching;
 use crate::lab_session::{Reporting, directory, job, lab, open, secrets, take_down, terraform_policy};
 
 pub struct TerraformApply;
@@ -66,9 +67,9 @@ impl TypedTask for TerraformApply {
         let job = job(&session, dir, Duration::from_secs(lab.limits.launch_timeout_s))?;
         let job = with_variables(job, input.variables)?;
         let (job, mut given) = secrets::give(ctx, job).await?;
-        let job = machines::reserve(ctx, job, &mut given, lab.machines).await?;
-        let watch = Reporting { ctx, given };
-        let applied = ctx.ports.terraform.apply(&job, &watch, &ctx.cancel).await;
+        let (job, vmids) = machines::reserve(ctx, job, &mut given, lab.machines).await?;
+        let watch = Reporting { ctx, given, machines: Watching::of(&job, vmids) };
+        let applied = watch.during(ctx.ports.terraform.apply(&job, &watch, &ctx.cancel)).await;
         match applied.map_err(|end| watch.clean(end)) {
             Ok(outputs) => {
                 let outputs = watch.given.scrub_value(outputs);

@@ -5,32 +5,36 @@ use flow_domain::flows::{Context, Stop};
 use flow_domain::labs::machines::Reservation;
 use flow_domain::ports::TerraformJob;
 
-/// Reserves what a lab needs before anything is made.
+/// Reserves what a lab needs before anything is made. With the ids of the machines.
 pub async fn reserve(
     ctx: &Context,
     job: TerraformJob,
     given: &mut Given,
     count: u32,
-) -> Result<TerraformJob, Stop> {
+) -> Result<(TerraformJob, Vec<u32>), Stop> {
     if count == 0 {
-        return Ok(job);
+        return Ok((job, vec![]));
     }
     if ctx.ports.machines.access().is_none() {
         let detail = "This lab needs machines, and no Proxmox VE is configured.";
         return Err(Stop::fail_clean("machines.none", detail));
     }
     let reservation = ctx.ports.ledger.reserve(job.session, count).await?;
-    Ok(told(ctx, job, given, &reservation))
+    Ok((told(ctx, job, given, &reservation), reservation.vmids))
 }
 
 /// The same variables again, for what takes down what was made.
-pub async fn again(ctx: &Context, job: TerraformJob, given: &mut Given) -> Result<TerraformJob, Stop> {
+pub async fn again(
+    ctx: &Context,
+    job: TerraformJob,
+    given: &mut Given,
+) -> Result<(TerraformJob, Vec<u32>), Stop> {
     if ctx.ports.machines.access().is_none() {
-        return Ok(job);
+        return Ok((job, vec![]));
     }
     Ok(match ctx.ports.ledger.reservation(job.session).await? {
-        Some(reservation) => told(ctx, job, given, &reservation),
-        None => job,
+        Some(reservation) => (told(ctx, job, given, &reservation), reservation.vmids),
+        None => (job, vec![]),
     })
 }
 

@@ -3,6 +3,7 @@
 pub mod machines;
 pub mod secrets;
 pub mod variables;
+pub mod watching;
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
@@ -16,10 +17,12 @@ use flow_domain::SessionId;
 use flow_domain::flows::OrStop;
 use flow_domain::flows::secret::Given;
 use flow_domain::flows::{Context, Policy, Stop};
+use flow_domain::labs::machines::MachinesAtWork;
 use flow_domain::labs::{Lab, LabVersion, Session, SessionStatus};
 use flow_domain::ports::{TerraformEnd, TerraformJob, TerraformWatch};
 
 use variables::{Variables, with_variables};
+use watching::Watching;
 
 /// A cancelled Terraform finishes the machines it is making: longer than any of them takes, since one that is
 /// killed in the middle is lost from the state.
@@ -143,9 +146,9 @@ pub async fn take_down(
     sessions.set_status(session.id, SessionStatus::Finishing, None).await?;
     let job = with_variables(job(&session, dir, DESTROY_TIMEOUT)?, more)?;
     let (job, mut given) = secrets::give(ctx, job).await?;
-    let job = machines::again(ctx, job, &mut given).await?;
-    let watch = Reporting { ctx, given };
-    let destroyed = ctx.ports.terraform.destroy(&job, &watch, &ctx.cancel).await;
+    let (job, vmids) = machines::again(ctx, job, &mut given).await?;
+    let watch = Reporting { ctx, given, machines: Watching::of(&job, vmids) };
+    let destroyed = watch.during(ctx.ports.terraform.destroy(&job, &watch, &ctx.cancel)).await;
     match destroyed.map_err(|end| watch.clean(end)) {
         Ok(()) => Ok(Some(session.id)),
         Err(end) => {
@@ -166,20 +169,33 @@ pub async fn take_down(
     }
 }
 
-/// Passes on what Terraform reports, without the secrets it was given.
+/// Passes on what Terraform reports, and what the cluster does for it, without the secrets it was given.
 pub struct Reporting<'a> {
     pub ctx: &'a Context,
     pub given: Given,
+    pub machines: Watching,
 }
 
 impl Reporting<'_> {
+    /// Terraform's work, with its machines watched.
+    pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        self.machines.during(self.ctx, &self.given, work).await
+    }
+
     /// How it ended, as it may be told.
     pub fn clean(&self, end: TerraformEnd) -> TerraformEnd {
         match end {
             TerraformEnd::Untouched(why) => TerraformEnd::Untouched(self.given.scrub(&why)),
-            TerraformEnd::Failed(why) => TerraformEnd::Failed(self.given.scrub(&why)),
-            TerraformEnd::Killed(why) => TerraformEnd::Killed(self.given.scrub(&why)),
+            TerraformEnd::Failed(why) => TerraformEnd::Failed(self.given.scrub(&self.with_faults(why))),
+            TerraformEnd::Killed(why) => TerraformEnd::Killed(self.given.scrub(&self.with_faults(why))),
             stopped @ TerraformEnd::Stopped { .. } => stopped,
+        }
+    }
+
+    fn with_faults(&self, why: String) -> String {
+        match self.machines.faults().as_slice() {
+            [] => why,
+            faults => format!("{why} Proxmox VE says: {}.", faults.join("; ").trim_end_matches('.')),
         }
     }
 }
@@ -191,5 +207,9 @@ impl TerraformWatch for Reporting<'_> {
 
     fn line(&self, line: &str) {
         self.ctx.line(&self.given.scrub(line));
+    }
+
+    fn machines(&self) -> MachinesAtWork {
+        self.machines.now()
     }
 }
