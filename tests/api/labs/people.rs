@@ -26,6 +26,11 @@ impl<'a> Person<'a> {
         Self { app: &bench.app, token: bench.app.login().await }
     }
 
+    /// Who signed in before, perhaps with a service that died.
+    pub fn with_token(bench: &'a Bench, token: &str) -> Self {
+        Self { app: &bench.app, token: token.to_owned() }
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.app.get(path, &self.token).await
     }

@@ -1,5 +1,9 @@
 //! Machines of labs, on a Proxmox VE that makes nothing.
 
+mod feed;
+mod slow;
+mod tasks;
+
 use flow_domain::labs::machines::Machines;
 use flow_manager::driven::proxmox::{Proxmox, ProxmoxOptions};
 use serde_json::{Value, json};
