@@ -51,6 +51,12 @@ impl Problem {
         self
     }
 
+    /// Sends the caller on to a place that says it in its own words.
+    pub(super) fn told_at(mut self, place: impl Into<String>) -> Self {
+        self.status = Status::SeeOther;
+        self.header("Location", place)
+    }
+
     /// The cause goes to the log here and nowhere else.
     fn log(&self, request_id: &str) {
         let (code, cause) = (self.error.code, self.error.cause.as_deref());

@@ -123,6 +123,23 @@ async fn without_a_provider_the_door_says_so() {
 }
 
 #[tokio::test]
+async fn who_looks_at_a_refusal_is_told_on_the_page() {
+    let (_provider, app) = start().await;
+    let looked_at = async |app: &TestApp, path: &str| {
+        let request = app.request(reqwest::Method::GET, path);
+        let request = request.header("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+        let answer = crate::harness::Answer::to(request).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        answer.headers["location"].to_str().unwrap().to_owned()
+    };
+    let told = looked_at(&app, "/auth/google/callback?code=x&state=y").await;
+    assert_eq!(told, "/#/sign-in?refused=oidc.attempt_missing");
+    assert!(!looked_at(&app, "/auth/google").await.starts_with("/#"), "what is in order goes on");
+    let without = TestApp::start().await;
+    assert_eq!(looked_at(&without, "/auth/google").await, "/#/sign-in?refused=oidc.not_configured");
+}
+
+#[tokio::test]
 async fn an_issuer_that_calls_itself_otherwise_is_not_believed() {
     let provider = Provider::start().await;
     let app = app_of(&provider.issuer.replace("127.0.0.1", "localhost"), &[]).await;
