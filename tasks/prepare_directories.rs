@@ -82,6 +82,7 @@ mod tests {
             allow: Default::default(),
             tutorial: Default::default(),
             checks: Default::default(),
+            answers: vec![],
             limits: Default::default(),
             variables: Default::default(),
             secrets: Default::default(),

@@ -1,8 +1,10 @@
 //! Labs: folders with Terraform, a grader and words; sessions: one learner in one of them.
 
+mod answers;
 mod grading;
 mod lab;
 pub mod machines;
+mod overview;
 mod pace;
 mod service;
 mod stay;
@@ -18,9 +20,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Result, RunId, SessionId, UserId};
+pub use answers::{AskedAnswer, check_answers, faults_of_list};
 pub use grading::{Evidence, GradeEvidence, GradeJob, Graded, Graders, Grading, GradingPolicy};
 
 pub use lab::{Difficulty, Lab, LabCatalogue, LabLimits, is_lab_name};
+pub use overview::{BestScore, LabCard, Listed, SessionFilter};
 pub use pace::{LabTimes, LabVersion, ObjectTime, Pace, RUNS_TO_TELL, Work};
 pub use service::{Labs, Moved};
 pub use steps::{Look, StepChecks, StepState};
@@ -49,6 +53,17 @@ pub enum SessionStatus {
 }
 
 impl SessionStatus {
+    pub const ALL: [Self; 8] = [
+        Self::Launching,
+        Self::Ready,
+        Self::Grading,
+        Self::Finishing,
+        Self::Finished,
+        Self::Failed,
+        Self::Dirty,
+        Self::Expired,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Launching => "launching",
@@ -68,18 +83,7 @@ impl SessionStatus {
     }
 
     pub fn parse(name: &str) -> Option<Self> {
-        [
-            Self::Launching,
-            Self::Ready,
-            Self::Grading,
-            Self::Finishing,
-            Self::Finished,
-            Self::Failed,
-            Self::Dirty,
-            Self::Expired,
-        ]
-        .into_iter()
-        .find(|status| status.as_str() == name)
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 }
 
@@ -149,6 +153,10 @@ pub trait LabSessions: Send + Sync {
     /// The live sessions of this user, oldest first.
     async fn live_of(&self, user: UserId) -> Result<Vec<Session>>;
     async fn session(&self, id: SessionId) -> Result<Option<Session>>;
+    /// Sessions, open or over, the newest first.
+    async fn find(&self, filter: &SessionFilter) -> Result<Vec<Listed>>;
+    /// This user's best scores, one of each lab that there is one of.
+    async fn bests(&self, user: UserId) -> Result<Vec<BestScore>>;
     /// Notes that `run` moves the session, if it was `before` that last did. Returns the run that is noted then: of
     /// several that try at once all hear of the same one.
     async fn set_run(&self, id: SessionId, before: Option<RunId>, run: RunId) -> Result<RunId>;

@@ -24,6 +24,7 @@ fn a_lab() -> Lab {
         allow: vec![],
         tutorial: String::new(),
         checks: Default::default(),
+        answers: vec![],
         limits: LabLimits::default(),
         grading: Grading::default(),
         variables: BTreeMap::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Grading;
+use super::{AskedAnswer, Grading};
 use crate::users::Role;
 
 /// A lab as its folder describes it.
@@ -32,6 +32,9 @@ pub struct Lab {
     pub tutorial: String,
     /// Numbers of the tutorial's steps that have a check.
     pub checks: BTreeSet<u32>,
+    /// What learners hand in; none: the lab does not say, and its grader takes what comes.
+    #[serde(default)]
+    pub answers: Vec<AskedAnswer>,
     pub limits: LabLimits,
     pub grading: Grading,
     /// Given to Terraform as `TF_VAR_name`, besides the service's own.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Evidence, Grade, GradeEvidence, Lab, LabCatalogue, LabSessions, Session, SessionStatus, StepChecks,
-    TimelineStore, Timelines, is_lab_name,
+    TimelineStore, Timelines, check_answers, is_lab_name,
 };
 use crate::flows::run::{Run, RunStatus};
 use crate::flows::store::Idempotency;
@@ -60,19 +60,6 @@ impl Labs {
     ) -> Self {
         let timelines = Timelines::new(timeline, sessions.clone(), flows.clone());
         Self { flows, catalogue, sessions, evidence, step_checks, timelines }
-    }
-
-    /// The labs that this caller may use, and their live sessions.
-    pub async fn cards(&self, caller: &Caller) -> Result<Vec<(Arc<Lab>, Option<Session>)>> {
-        let mut live = Vec::new();
-        for session in self.sessions.live_of(caller.id).await? {
-            live.push(self.settled(session).await?);
-        }
-        let labs = self.catalogue.labs().into_iter().filter(|lab| lab.allows(caller.role));
-        let of = |lab: &Lab| {
-            live.iter().find(|session| session.lab == lab.name && session.ended_at.is_none()).cloned()
-        };
-        Ok(labs.map(|lab| (lab.clone(), of(&lab))).collect())
     }
 
     /// A lab that this caller may use.
@@ -134,6 +121,9 @@ impl Labs {
         if !matches!(session.status, SessionStatus::Ready | SessionStatus::Grading) {
             let public = format!("Your session of this lab is {}.", session.status.as_str());
             return Err(Error::conflict("session.not_ready", public));
+        }
+        if let Some(lab) = self.catalogue.lab(name) {
+            check_answers(&lab.answers, answers.as_ref())?;
         }
         let mut input = json!({"lab": session.lab, "session": session.id});
         if let Some(answers) = answers {
@@ -265,7 +255,7 @@ impl Labs {
 
     /// A session that its run left behind on the way, because it was cancelled before its first step or because its
     /// undo gave up, is told from one that is still being moved.
-    async fn settled(&self, session: Session) -> Result<Session> {
+    pub(super) async fn settled(&self, session: Session) -> Result<Session> {
         let moving = matches!(session.status, SessionStatus::Launching | SessionStatus::Finishing);
         let (true, Some(id)) = (moving, session.run) else { return Ok(session) };
         let Some(run) = self.flows.known_run(id).await?.filter(|run| run.head.status.is_final()) else {
@@ -292,6 +282,6 @@ fn left_as(run: &Run, was: SessionStatus) -> SessionStatus {
     }
 }
 
-fn unknown() -> Error {
+pub(super) fn unknown() -> Error {
     Error::not_found("session.unknown", "There is no such session.")
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use crate::labs::{ELSEWHERE, Grade, Lab, LabSessions, Session, SessionStatus, SessionTime};
+use crate::labs::{
+    BestScore, ELSEWHERE, Grade, Lab, LabSessions, Listed, Session, SessionFilter, SessionStatus, SessionTime,
+};
 use crate::{Error, Result, RunId, SessionId, UserId, clock};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -102,6 +104,39 @@ impl LabSessions for MemoryLabSessions {
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>> {
         Ok(held(&self.kept).sessions.iter().find(|session| session.id == id).cloned())
+    }
+
+    async fn find(&self, filter: &SessionFilter) -> Result<Vec<Listed>> {
+        let kept = held(&self.kept);
+        let fits = |it: &&Session| {
+            filter.id.is_none_or(|id| it.id == id)
+                && filter.lab.as_ref().is_none_or(|lab| it.lab == *lab)
+                && filter.user.is_none_or(|user| it.user == user)
+                && filter.status.is_none_or(|status| it.status == status)
+                && filter.before.is_none_or(|before| it.id < before)
+        };
+        let mut found: Vec<Session> = kept.sessions.iter().filter(fits).cloned().collect();
+        found.sort_by_key(|session| std::cmp::Reverse(session.id));
+        found.truncate(filter.limit);
+        Ok(found.into_iter().map(|session| Listed { session, learner: None }).collect())
+    }
+
+    async fn bests(&self, user: UserId) -> Result<Vec<BestScore>> {
+        let kept = held(&self.kept);
+        let mut bests: Vec<BestScore> = Vec::new();
+        for session in kept.sessions.iter().filter(|session| session.user == user) {
+            let grades = kept.grades.iter().filter(|grade| grade.session == session.id);
+            for (attempt, grade) in (1..).zip(grades).filter(|(_, grade)| grade.max > 0.0) {
+                let (lab, session) = (session.lab.clone(), session.id);
+                let one = BestScore { lab, session, attempt, score: grade.score, max: grade.max };
+                match bests.iter_mut().find(|best| best.lab == one.lab) {
+                    Some(best) if one.score / one.max > best.score / best.max => *best = one,
+                    Some(_) => {}
+                    None => bests.push(one),
+                }
+            }
+        }
+        Ok(bests)
     }
 
     async fn set_run(&self, id: SessionId, before: Option<RunId>, run: RunId) -> Result<RunId> {

@@ -28,6 +28,7 @@ impl OneLab {
             dir: folder,
             version: "1".to_owned(),
             tutorial: String::new(),
+            answers: vec![],
             limits: LabLimits::default(),
             grading: Grading::default(),
             checks: [1].into(),

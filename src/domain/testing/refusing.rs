@@ -13,8 +13,8 @@ use crate::ingest::{
 };
 use crate::labs::machines::{Found, Ledger, Orphan, Reservation, Reserved};
 use crate::labs::{
-    Evidence, Grade, GradeEvidence, GradeJob, Graded, Graders, Lab, LabCatalogue, LabSessions, Look, Session,
-    SessionStatus, StepChecks, StepState,
+    BestScore, Evidence, Grade, GradeEvidence, GradeJob, Graded, Graders, Lab, LabCatalogue, LabSessions,
+    Listed, Look, Session, SessionFilter, SessionStatus, StepChecks, StepState,
 };
 use crate::objects::{Object, Objects};
 use crate::ports::{
@@ -149,6 +149,14 @@ impl LabSessions for Refusing {
     }
 
     async fn session(&self, _id: SessionId) -> Result<Option<Session>> {
+        refused()
+    }
+
+    async fn find(&self, _filter: &SessionFilter) -> Result<Vec<Listed>> {
+        refused()
+    }
+
+    async fn bests(&self, _user: UserId) -> Result<Vec<BestScore>> {
         refused()
     }
 

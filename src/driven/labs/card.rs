@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flow_domain::flows::registry::schema_faults;
-use flow_domain::labs::{Difficulty, Grading, LabLimits};
+use flow_domain::labs::{AskedAnswer, Difficulty, Grading, LabLimits, faults_of_list};
 use flow_domain::users::Role;
 use jsonschema::Validator;
 use schemars::JsonSchema;
@@ -40,6 +40,10 @@ pub struct Card {
     #[serde(default)]
     #[schemars(range(max = 100))]
     pub machines: u32,
+    /// What learners hand in; left out, the grader takes what comes.
+    #[serde(default)]
+    #[schemars(length(max = 20))]
+    pub answers: Vec<AskedAnswer>,
     #[serde(default)]
     pub limits: LabLimits,
     #[serde(default)]
@@ -108,13 +112,18 @@ pub fn read(text: &str, faults: &mut Vec<LabFault>) -> Option<Card> {
     if faults.len() > before {
         return None;
     }
-    match serde_json::from_value(value) {
-        Ok(card) => Some(card),
+    let card: Card = match serde_json::from_value(value) {
+        Ok(card) => card,
         Err(error) => {
             faults.push(LabFault::new(FILE, "", error.to_string()));
-            None
+            return None;
         }
-    }
+    };
+    let of_answers = faults_of_list(&card.answers).into_iter();
+    faults.extend(
+        of_answers.map(|(at, key, detail)| LabFault::new(FILE, &format!("answers.{at}.{key}"), detail)),
+    );
+    Some(card)
 }
 
 fn variable_fault(table: &str, name: &str) -> Option<LabFault> {

@@ -118,6 +118,7 @@ fn lab(name: String, dir: &Path, card: Card, version: String, tutorial: String) 
         version,
         checks: folder::checks(dir),
         tutorial,
+        answers: card.answers,
         limits: card.limits,
         grading: card.grading,
         variables: card.variables.iter().map(|(name, value)| (name.clone(), value.text())).collect(),

@@ -129,3 +129,28 @@ fn any_change_of_a_folder_is_another_version() {
     seen.dedup();
     assert_eq!(seen.len(), 4);
 }
+
+#[test]
+fn what_a_card_asks_for_is_read_and_its_faults_are_told() {
+    let root = tempfile::tempdir().unwrap();
+    let asked = |more: &str| format!("{CARD}[[answers]]\nname = \"word\"\ntitle = \"The word\"\n{more}");
+    let dir = folder(root.path(), "one", &asked("pattern = \"[a-z]+\"\n"));
+    let lab = read(&dir).unwrap();
+    assert_eq!(
+        (lab.answers.len(), lab.answers[0].name.as_str(), lab.answers[0].optional),
+        (1, "word", false)
+    );
+    for (more, key) in [
+        ("pattern = \"(\"\n", "answers.0.pattern"),
+        ("pattern = \"[a-z]\"\nchoices = [\"B\"]\n", "answers.0.choices"),
+        ("choices = []\n", "answers.0.choices"),
+        ("patern = \"x\"\n", "answers.0.patern"),
+        ("[[answers]]\nname = \"word\"\ntitle = \"Again\"\n", "answers.1.name"),
+        ("[[answers]]\nname = \"a b\"\ntitle = \"No name\"\n", "answers.1.name"),
+        ("[[answers]]\nname = \"untitled\"\n", "answers.1.title"),
+    ] {
+        fs::write(dir.join("lab.toml"), asked(more)).unwrap();
+        let keys: Vec<_> = read(&dir).unwrap_err().into_iter().map(|fault| fault.key).collect();
+        assert_eq!(keys, [key], "{more}");
+    }
+}

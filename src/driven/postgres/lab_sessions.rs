@@ -1,7 +1,9 @@
 //! Lab sessions and their grades.
 
 use async_trait::async_trait;
-use flow_domain::labs::{ELSEWHERE, Grade, Lab, LabSessions, Session, SessionStatus, SessionTime};
+use flow_domain::labs::{
+    BestScore, ELSEWHERE, Grade, Lab, LabSessions, Listed, Session, SessionFilter, SessionStatus, SessionTime,
+};
 use flow_domain::{Error, Result, RunId, SessionId, UserId};
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -10,7 +12,7 @@ use uuid::Uuid;
 
 use super::error;
 use super::pool::{PgPool, column, query_opt};
-use super::session_time;
+use super::{session_list, session_time};
 
 macro_rules! columns {
     () => {
@@ -132,6 +134,14 @@ impl LabSessions for PgLabSessions {
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>> {
         self.pool.query_opt(SESSION, &[&id.0]).await?.as_ref().map(session).transpose()
+    }
+
+    async fn find(&self, filter: &SessionFilter) -> Result<Vec<Listed>> {
+        session_list::find(&self.pool, filter).await
+    }
+
+    async fn bests(&self, user: UserId) -> Result<Vec<BestScore>> {
+        session_list::bests(&self.pool, user).await
     }
 
     async fn set_run(&self, id: SessionId, before: Option<RunId>, run: RunId) -> Result<RunId> {

@@ -59,6 +59,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     "0122_create_session_step",
     "0123_create_machine_ledger",
     "0150_add_run_trace",
+    "0190_index_session_list",
 ];
 
 /// Held while migrating, so that services that start at once wait for the first. Any number no one else uses.

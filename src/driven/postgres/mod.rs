@@ -24,6 +24,7 @@ pub mod queue;
 pub mod revocations;
 pub mod rooms;
 pub mod schedules;
+mod session_list;
 mod session_time;
 pub mod sign_ins;
 pub mod state_copies;

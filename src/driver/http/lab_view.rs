@@ -1,9 +1,10 @@
 //! Labs, sessions and attempts as callers see them.
 
 use flow_domain::labs::{
-    Difficulty, Ending, Evidence, Grade, GradingPolicy, Lab, LabLimits, Session, SessionStatus, StepState,
+    AskedAnswer, BestScore, Difficulty, Ending, Evidence, Grade, GradingPolicy, LabCard, LabLimits, Listed,
+    Session, SessionStatus, StepState,
 };
-use flow_domain::{RunId, SessionId};
+use flow_domain::{RunId, SessionId, UserId};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -26,7 +27,11 @@ pub(super) struct LabView<'a> {
     version: &'a str,
     limits: &'a LabLimits,
     grading: GradingView,
+    /// What to hand in; empty where the lab does not say.
+    answers: &'a [AskedAnswer],
     session: Option<SessionView>,
+    /// Your best attempt, in whichever session.
+    best: Option<&'a BestScore>,
     /// The words beside the lab; left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     tutorial: Option<TutorialView<'a>>,
@@ -51,7 +56,8 @@ struct LabLinks {
 }
 
 impl<'a> LabView<'a> {
-    pub(super) fn new(lab: &'a Lab, session: Option<&Session>) -> Self {
+    pub(super) fn new(card: &'a LabCard) -> Self {
+        let lab = &card.lab;
         let this = format!("/labs/{}", lab.name);
         Self {
             name: &lab.name,
@@ -62,7 +68,9 @@ impl<'a> LabView<'a> {
             version: &lab.version,
             limits: &lab.limits,
             grading: GradingView { policy: lab.grading.policy },
-            session: session.map(SessionView::new),
+            answers: &lab.answers,
+            session: card.session.as_ref().map(SessionView::new),
+            best: card.best.as_ref(),
             tutorial: None,
             links: LabLinks {
                 launch: format!("{this}/launch"),
@@ -75,8 +83,9 @@ impl<'a> LabView<'a> {
         }
     }
 
-    pub(super) fn with_tutorial(lab: &'a Lab, session: Option<&Session>, steps: &[StepState]) -> Self {
-        Self { tutorial: Some(TutorialView::new(lab, session, steps)), ..Self::new(lab, session) }
+    pub(super) fn with_tutorial(card: &'a LabCard, steps: &[StepState]) -> Self {
+        let tutorial = TutorialView::new(&card.lab, card.session.as_ref(), steps);
+        Self { tutorial: Some(tutorial), ..Self::new(card) }
     }
 }
 
@@ -165,6 +174,30 @@ impl SessionView {
                 this,
             },
         }
+    }
+}
+
+/// A session with whose it is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LearnersSession")]
+pub(super) struct ListedView {
+    #[serde(flatten)]
+    session: SessionView,
+    learner: LearnerView,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SessionLearner")]
+struct LearnerView {
+    id: UserId,
+    /// Their name, username or e-mail address, whichever there is first.
+    name: Option<String>,
+}
+
+impl ListedView {
+    pub(super) fn new(listed: &Listed) -> Self {
+        let learner = LearnerView { id: listed.session.user, name: listed.learner.clone() };
+        Self { session: SessionView::new(&listed.session), learner }
     }
 }
 

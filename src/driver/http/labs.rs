@@ -47,7 +47,7 @@ pub(super) fn resource() -> Resource {
     Resource {
         routes: routes![list, one, launch, submit, finish, reset, session],
         operations: vec![
-            Operation::new(Method::Get, "/labs", "Labs that you may use, each with your session")
+            Operation::new(Method::Get, "/labs", "Labs that you may use, with your sessions and best scores")
                 .role(Role::Learner)
                 .answers::<LabList>(200, "In the order of their names"),
             Operation::new(Method::Get, "/labs/{lab}", "A lab with its tutorial")
@@ -70,7 +70,7 @@ pub(super) fn resource() -> Resource {
                 .problem(403, &["flow.forbidden"])
                 .problem(404, &["lab.unknown", "session.none"])
                 .problem(409, &["session.not_ready"])
-                .problem(422, &["idempotency.key_reused"]),
+                .problem(422, &["answers.invalid", "idempotency.key_reused"]),
             moves("/labs/{lab}/finish", "Take your lab down; a launch under way is cancelled first")
                 .maybe_body::<Nothing>()
                 .problem(403, &["flow.forbidden"])
@@ -104,20 +104,18 @@ pub(super) fn moves(path: &'static str, summary: &'static str) -> Operation {
 async fn list(services: &State<Services>, caller: Learner, query: Query) -> Handled {
     query.only(&[])?;
     let cards = services.labs.cards(&caller).await?;
-    let data = cards.iter().map(|(lab, session)| LabView::new(lab, session.as_ref())).collect();
-    Answer::ok(&LabList { data })
+    Answer::ok(&LabList { data: cards.iter().map(LabView::new).collect() })
 }
 
 #[get("/labs/<lab>")]
 async fn one(services: &State<Services>, caller: Learner, lab: &str, query: Query) -> Handled {
     query.only(&[])?;
-    let lab = services.labs.lab(&caller, lab)?;
-    let session = services.labs.current(&caller, &lab.name).await?;
-    let steps = match &session {
+    let card = services.labs.card(&caller, lab).await?;
+    let steps = match &card.session {
         Some(session) => services.labs.steps(session).await?,
         None => vec![],
     };
-    Answer::ok(&LabView::with_tutorial(&lab, session.as_ref(), &steps))
+    Answer::ok(&LabView::with_tutorial(&card, &steps))
 }
 
 #[post("/labs/<lab>/launch", data = "<_body>")]

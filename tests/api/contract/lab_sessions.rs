@@ -4,7 +4,7 @@ use flow_manager::driven::memory::MemoryLabSessions;
 use flow_manager::driven::postgres::PgLabSessions;
 use serde_json::json;
 
-use super::{code, lab, session_time, stored_learner};
+use super::{code, lab, session_list, session_time, stored_learner};
 use crate::harness::TestDb;
 
 #[tokio::test]
@@ -40,6 +40,7 @@ async fn suite(sessions: &dyn LabSessions, learners: [UserId; 2]) {
     the_outputs_to_show_are_the_labs_as_it_was(sessions, learner).await;
     a_lab_that_wants_its_learner_alone_waits_for_others(sessions, other).await;
     session_time::suite(sessions, learner).await;
+    session_list::suite(sessions, learner, other).await;
 }
 
 async fn open(sessions: &dyn LabSessions, user: UserId, name: &str) -> Session {

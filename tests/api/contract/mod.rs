@@ -13,6 +13,7 @@ mod queue;
 mod revocations;
 mod rooms;
 mod schedules;
+mod session_list;
 mod session_time;
 mod sign_ins;
 mod state_copies;
@@ -55,6 +56,7 @@ pub fn lab(name: &str) -> Lab {
         allow: vec![Role::Learner],
         tutorial: String::new(),
         checks: Default::default(),
+        answers: vec![],
         limits: LabLimits::default(),
         grading: Grading::default(),
         variables: BTreeMap::new(),

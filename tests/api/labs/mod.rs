@@ -8,6 +8,7 @@ mod exec;
 mod graders;
 mod grading;
 mod kills;
+mod overview;
 mod people;
 mod platform;
 mod progress;

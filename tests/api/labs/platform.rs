@@ -181,7 +181,9 @@ async fn the_web_server_is_real_and_ends_with_its_session() {
     }
 
     let grade = |run: Value| bench.output(&run, "store_grade")["score"].clone();
-    let first = ann.done("/labs/web-server/submit", json!({})).await;
+    ann.post("/labs/web-server/submit", &json!({})).await.refused(422, "answers.invalid");
+    let wrong = json!({"answers": {"key": "000000000000"}});
+    let first = ann.done("/labs/web-server/submit", wrong).await;
     assert_eq!(grade(first), json!(20.0));
     let client = reqwest::Client::new();
     let sign = |key: &str| client.put(format!("{url}/sign.txt")).header("X-Key", key).body("open").send();
