@@ -67,6 +67,11 @@ export function stateWord(state) {
   return STATES[state] ?? [String(state), ""];
 }
 
+const TONES = { succeeded: "ok", failed: "bad", undo_failed: "bad", undone: "warn", cancelled: "idle", undoing: "warn moving" };
+
+/** The look of a run's bar. */
+export const tone = (run) => TONES[run.status] ?? "moving";
+
 const OVER = ["succeeded", "failed", "cancelled", "undone", "undo_failed"];
 export const isOver = (run) => OVER.includes(run.status);
 

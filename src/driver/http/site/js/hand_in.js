@@ -1,19 +1,25 @@
 // Handing in: answers as the lab asks for them, and the attempts with their points.
 
+import { answersOf } from "./answers.js";
 import { get, post } from "./api.js";
 import { fill, h } from "./dom.js";
 import { plural, points, span } from "./format.js";
 import { followRun } from "./follow.js";
-import { SchemaForm } from "./schema_form.js";
 import { announce, dot, note, problemNote, scroller } from "./ui.js";
 
 /** `{form, answers}`: `answers()` is what stands in it. `onGraded` is called after each attempt. */
 export function handIn(lab, signal, onGraded) {
-  const answers = lab.answers ? new SchemaForm(lab.answers, { name: "answer" }) : new Pairs(named(lab.tutorial?.markdown));
+  const answers = answersOf(lab);
   const wrong = h("div");
   const button = h("button.primary", { type: "submit" }, "Hand in");
   const form = h("form.stack", { novalidate: true, "aria-label": "Hand in" }, answers.element, wrong, h("div.row", {}, button, h("span.muted.small", { "data-part": "grading", "aria-live": "polite" })));
   const says = form.querySelector("[data-part=grading]");
+  const refused = (problem) => {
+    const { errors = [] } = problem;
+    const elsewhere = answers.blame(errors);
+    // What stands at its field is not said again.
+    if (!errors.length || elsewhere.length) fill(wrong, problemNote({ message: problem.message, errors: elsewhere }));
+  };
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (button.disabled) return;
@@ -27,14 +33,14 @@ export function handIn(lab, signal, onGraded) {
       await graded(lab, value, signal, says);
       await onGraded();
     } catch (problem) {
-      if (!signal.aborted) { answers.blame?.(problem.errors ?? [], "/answers"); fill(wrong, problemNote(problem)); }
+      if (!signal.aborted) refused(problem);
     } finally {
       says.textContent = "";
       button.disabled = false;
       button.removeAttribute("aria-busy");
     }
   });
-  return { form, answers: () => answers.read() ?? {} };
+  return { form, answers: () => answers.now() };
 }
 
 async function graded(lab, answers, signal, says) {
@@ -44,53 +50,9 @@ async function graded(lab, answers, signal, says) {
   if (over.status !== "succeeded") throw Object.assign(new Error(over.error?.detail ?? "It could not be graded."), { errors: [] });
 }
 
-/** A lab that does not say what it asks for shows it in its words, as `{"word": "…"}`. */
-function named(markdown = "") {
-  const names = new Set();
-  for (const [, object] of markdown.matchAll(/`(\{[^`]*\})`/g)) for (const [, name] of object.matchAll(/"([\w.-]{1,64})"\s*:/g)) names.add(name);
-  for (const [, name] of markdown.matchAll(/answers?\s+`([\w.-]{1,64})`/g)) names.add(name);
-  // Around them, as a request has it.
-  names.delete("answers");
-  return [...names];
-}
-
-/** Answers of a lab without a schema: a name and a text each. */
-class Pairs {
-  #rows = [];
-
-  constructor(names) {
-    this.list = h("div.pairs");
-    const more = h("button.tiny", { type: "button", onclick: () => this.#add("").focus() }, "Add an answer");
-    this.element = h("div.stack.tight", {}, this.list, h("div", {}, more));
-    for (const name of names) this.#add(name);
-  }
-
-  #add(known) {
-    const number = this.#rows.length + 1;
-    const value = h("input", { id: `answer-${number}`, name: known || null, autocomplete: "off" });
-    if (known) {
-      this.#rows.push({ name: () => known, value });
-      this.list.append(h("div.field", {}, h("label", { for: value.id }, known), value));
-      return value;
-    }
-    const name = h("input", { "aria-label": `Name of answer ${number}`, placeholder: "name", autocomplete: "off" });
-    value.setAttribute("aria-label", `Answer ${number}`);
-    value.placeholder = "answer";
-    const row = { name: () => name.value.trim(), value };
-    const pair = h("div.pair", {}, name, value, h("button.quiet.tiny", { type: "button", "aria-label": `Remove answer ${number}`, onclick: () => { pair.remove(); this.#rows.splice(this.#rows.indexOf(row), 1); } }, "Remove"));
-    this.#rows.push(row);
-    this.list.append(pair);
-    return name;
-  }
-
-  read() {
-    return Object.fromEntries(this.#rows.map((row) => [row.name(), row.value.value.trim()]).filter(([name, value]) => name && value));
-  }
-}
-
 /** The history, the newest first and open. */
-export function attempts(list) {
-  if (!list.length) return h("p.muted", {}, "You have not handed in yet. You may hand in as often as you like.");
+export function attempts(list, nothing = "You have not handed in yet. You may hand in as often as you like.") {
+  if (!list.length) return h("p.muted", {}, nothing);
   const newest = list.at(-1);
   announce(`Attempt ${newest.attempt}: ${points(newest.score)} of ${points(newest.max)} points`);
   return h("div.stack", {}, [...list].reverse().map((attempt) => one(attempt, attempt === newest)));

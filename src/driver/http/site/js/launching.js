@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { fill, h } from "./dom.js";
 import { followRun } from "./follow.js";
-import { isOver, spaced } from "./format.js";
+import { isOver, spaced, span } from "./format.js";
 import { Log } from "./log.js";
 import { Meter } from "./meter.js";
 import { RunModel } from "./run_model.js";
@@ -61,7 +61,7 @@ export async function watchRun(context, box, run, { title, cancel }) {
   every(1000, signal, async () => {
     if (isOver(run)) return;
     if (Date.now() - heard > QUIET_MS || run.status === "queued" || run.status === "waiting") {
-      sentence = (await get(`/flow-manager/runs/${run.id}/why`, signal)).sentence;
+      sentence = plainly(await get(`/flow-manager/runs/${run.id}/why`, signal));
     }
     draw();
   });
@@ -99,11 +99,17 @@ function doing(run, model, said, sentence) {
   return model.message || sentence || (step && (said.get(step.name) ?? spaced(step.name))) || "Starting";
 }
 
+/** Who paused it and since when is for operators. */
+function plainly({ sentence, blocked_by: held }) {
+  if (held?.kind !== "paused") return sentence;
+  return `This is paused for now, and goes on by itself afterwards.${held.reason ? ` Why: ${held.reason}` : ""}`;
+}
+
 function link(task, index, said) {
   const state = task.undo === "done" ? "undone" : task.undo === "running" ? "running" : task.status;
   const words = { undone: "taken back", running: task.undo === "running" ? "being taken back" : `${task.percent} %`, failed: "failed", waiting: "waits", unknown: "unknown", skipped: "left out" }[state] ?? "";
   const done = state === "succeeded";
   return h("li", { class: done ? "done" : state, "data-step": task.name, "data-status": state }, dot(state, index + 1),
     h("div", {}, said.get(task.name) ?? spaced(task.name), h("span.unseen", {}, `, ${done ? "done" : words || "not yet"}`)),
-    h("span.muted.small.num", { "aria-hidden": "true" }, words));
+    h("span.muted.small.num", { "aria-hidden": "true" }, done && task.duration_ms !== null ? span(task.duration_ms) : words));
 }

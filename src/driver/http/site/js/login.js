@@ -6,6 +6,8 @@ import { hold, knock, leave, letGo, renew, whenEnded } from "./api.js";
 const BEEN_HERE = "flow-manager.been-here";
 /** A guest's token: of this tab alone, good for rooms and nothing else, and gone with the tab. */
 const GUEST = "flow-manager.guest";
+/** The way to the provider was begun by somebody of whom no cookie was known. */
+const TRYING = "flow-manager.trying";
 const ROLES = ["anonymous", "learner", "operator", "admin", "system"];
 
 export const login = { user: null, ended: null };
@@ -34,8 +36,10 @@ whenEnded((problem) => {
     : "Your sign-in has expired. Sign in again to go on.");
 });
 
-/** After a load: the cookie, or a guest's token of this tab. */
-export async function resume() {
+/** After a load: the cookie, or a guest's token of this tab. `refused`: back from the provider, with nothing. */
+export async function resume(refused) {
+  if (refused && sessionStorage.getItem(TRYING)) localStorage.removeItem(BEEN_HERE);
+  sessionStorage.removeItem(TRYING);
   const guest = JSON.parse(sessionStorage.getItem(GUEST) ?? "null");
   if (guest && guest.ends > Date.now()) {
     hold(guest.token, (guest.ends - Date.now()) / 1000, false);
@@ -77,6 +81,7 @@ export async function signInAsGuest(username) {
 
 /** The provider sends the browser back with the cookie set. */
 export function goToProvider() {
+  if (!localStorage.getItem(BEEN_HERE)) sessionStorage.setItem(TRYING, "yes");
   localStorage.setItem(BEEN_HERE, "yes");
   location.assign("/auth/google");
 }

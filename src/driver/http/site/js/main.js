@@ -7,6 +7,7 @@ import { action, announce, problemNote } from "./ui.js";
 
 /** Pages are fetched when they are first looked at. `role`: the least that may; `nav`: its place in the menu. */
 const PAGES = [
+  { path: /^\/sign-in$/, role: "anonymous", under: "/", load: () => ({ default: ({ go }) => go("/", true) }) },
   { path: /^\/$/, role: "learner", nav: "Labs", home: "/", load: () => import("./pages/labs.js") },
   { path: /^\/labs\/([^/]+)$/, role: "learner", under: "/", load: () => import("./pages/lab.js") },
   { path: /^\/rooms\/([^/]+)$/, role: "anonymous", nav: "Rooms", home: "/rooms/lobby", load: () => import("./pages/room.js") },
@@ -25,6 +26,7 @@ const PAGES = [
 const app = document.getElementById("app");
 let leaving = new AbortController();
 let shown = 0;
+const SLOW_MS = 400;
 
 /** `#/runs?flow=hello` is the path `/runs` and its query. */
 function place() {
@@ -50,6 +52,10 @@ async function show({ keepFocus = false } = {}) {
   }
   if (isGuest() && !path.startsWith("/rooms/")) return go("/rooms/lobby", true);
   fill(app, top(page), main);
+  // On a phone the menu is wider than the window.
+  app.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  // Only what takes its time is worth a word.
+  const slow = setTimeout(() => { if (!main.childElementCount) fill(main, h("p.boot", { role: "status" }, "Loading …")); }, SLOW_MS);
   if (!keepFocus) { main.focus({ preventScroll: true }); scrollTo(0, 0); }
   try {
     if (!page) return missing(main, "There is no such page.");
@@ -59,7 +65,10 @@ async function show({ keepFocus = false } = {}) {
     if (mine === shown) await module.default(context, ...parts);
   } catch (problem) {
     if (mine !== shown || problem.name === "AbortError") return;
+    document.title = "Not there · Flow Manager";
     fill(main, h("h1", {}, problem.status === 404 ? "Not found" : "This did not work"), problemNote(problem, () => show()));
+  } finally {
+    clearTimeout(slow);
   }
 }
 
@@ -134,6 +143,6 @@ addEventListener("click", (event) => {
   // A link to the content must not change the page's address.
   if (event.target.closest?.("a.skip")) { event.preventDefault(); document.getElementById("content").focus(); }
 });
-await resume();
+await resume(place().path === "/sign-in" && place().query.has("refused"));
 onChange(() => show());
 await show();

@@ -1,7 +1,7 @@
 // How far a run is: the service's percent and its words, and nothing of our own guessing.
 
 import { h, say } from "./dom.js";
-import { between, isOver, span } from "./format.js";
+import { between, isOver, span, tone } from "./format.js";
 
 const SAID = /^(.*?)[,;]?\s*((?:about|up to)\s.+?\sleft)\.?$/i;
 
@@ -26,7 +26,7 @@ export class Meter {
     say(this.number, String(percent));
     this.fill.style.width = `${percent}%`;
     this.bar.setAttribute("aria-valuenow", String(percent));
-    this.bar.className = `bar ${over ? (run.status === "succeeded" ? "ok" : "bad") : run.status === "undoing" ? "warn moving" : "moving"}`;
+    this.bar.className = `bar ${tone(run)}`;
     say(this.text, doing || words);
     say(this.left, over ? "" : left);
     const passed = span(between(run.started_at ?? run.created_at, run.finished_at));

@@ -23,6 +23,12 @@ export function actions(run, why, context, refresh) {
       const text = ["No grace is granted: a program and all it started are killed at once.", "What a machine that is gone was doing is given up; what is left there stays."];
       if (await confirm({ title: "Cancel by force?", text, yes: "Cancel by force", no: "No" })) await todo("cancel?force=true", "It is being cancelled by force.");
     }),
+    can("resume") && action(why.blocked_by?.flow ? "Let the flow go on" : "Let all go on", { class: "primary" }, async () => {
+      const { flow } = why.blocked_by ?? {};
+      await post(flow ? `/flow-manager/flows/${encodeURIComponent(flow)}/resume` : "/flow-manager/resume");
+      toast("It goes on.");
+      await refresh();
+    }),
     can("retry") && action("Retry from …", {}, () => askRetry(run, context)),
     atLeast("operator") && can("undo") && action("Take back", {}, async () => {
       const text = "Every step that can be taken back is taken back, the last first. The run ends as taken back.";

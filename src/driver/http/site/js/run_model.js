@@ -3,7 +3,7 @@
 export class RunModel {
   /** Steps by name: `{attempts, undos}`. */
   steps = new Map();
-  /** `{step, text, kind}`: what programs wrote and the milestones between. */
+  /** `{step, text, kind, milestone}`: what programs wrote and the milestones between. */
   lines = [];
   message = "";
   /** Of the step under way. */
@@ -78,7 +78,7 @@ export class RunModel {
   }
 
   #mark(event, text, kind = "mark") {
-    this.lines.push({ step: event.step, text: `— ${text}`, kind });
+    this.lines.push({ step: event.step, text: `— ${text}`, kind, milestone: true });
   }
 }
 

@@ -10,7 +10,8 @@ export class Timeline {
 
   constructor(run, model) {
     this.model = model;
-    this.element = h("div", { "data-part": "timeline" }, run.tasks.map((task, index) => {
+    this.axis = h("span");
+    this.element = h("div", { "data-part": "timeline" }, h("div.axis", { "aria-hidden": "true" }, this.axis), run.tasks.map((task, index) => {
       const row = new Row(task.name, index, model, run);
       this.#rows.set(task.name, row);
       return row.element;
@@ -21,7 +22,9 @@ export class Timeline {
     const from = Date.parse(run.started_at ?? run.created_at);
     const ends = [...this.model.steps.values()].flatMap((step) => [...step.attempts, ...step.undos].map((one) => Date.parse(one.finished_at ?? 0)));
     const to = isOver(run) ? Math.max(Date.parse(run.finished_at), ...ends) : Math.max(Date.now(), ...ends);
-    for (const task of run.tasks) this.#rows.get(task.name)?.draw(task, { from, length: Math.max(to - from, 1) });
+    const length = Math.max(to - from, 1);
+    fill(this.axis, run.started_at && [0, 1, 2, 3, 4].map((quarter) => h("i", {}, quarter ? span((length * quarter) / 4) : "0")));
+    for (const task of run.tasks) this.#rows.get(task.name)?.draw(task, { from, length });
   }
 
   grew() {
@@ -71,7 +74,8 @@ class Row {
     const { task } = this;
     const both = [["Input", task.input], ["Output", task.output]].filter(([, value]) => value !== undefined && value !== null);
     fill(this.inside,
-      task.error && note("bad", task.error.detail, h("p.small.mono", {}, task.error.code)),
+      // The attempts say it too.
+      task.error && !told.attempts.some((one) => one.error) && note("bad", task.error.detail, h("p.small.mono", {}, task.error.code)),
       told.attempts.length > 0 && tries("Attempts", told.attempts, this.name),
       told.undos.length > 0 && tries("Undo", told.undos, this.name),
       both.length > 0 && h("div.two", {}, both.map(([label, value]) => h("section", {}, h("h3", {}, label), json(value, `${label.toLowerCase()} of ${this.name}`)))),
@@ -84,7 +88,7 @@ class Row {
     let more = false;
     for (; this.#taken < lines.length; this.#taken += 1) {
       const line = lines[this.#taken];
-      if (line.step === this.name && line.kind !== "mark") { this.#written.push(line); more = true; }
+      if (line.step === this.name && !line.milestone) { this.#written.push(line); more = true; }
     }
     if (more) this.#log?.grew();
   }
@@ -105,6 +109,6 @@ function tries(title, list, name) {
   const rows = list.map((one, index) => h("tr", {},
     h("td.num", {}, String(one.attempt ?? index + 1)), h("td", {}, badge(one.status === "done" ? "succeeded" : one.status)),
     h("td.nowrap", {}, one.started_at ? clockTime(one.started_at) : "–"), h("td.num.nowrap", {}, one.finished_at ? span(Date.parse(one.finished_at) - Date.parse(one.started_at)) : "…"),
-    h("td", {}, one.error ? `${one.error.code}: ${one.error.detail}` : one.message ?? "", one.next_attempt_at && h("span.muted", {}, ` Again at ${clockTime(one.next_attempt_at)}.`))));
+    h("td", {}, one.error ? [one.error.detail, h("div.muted.small.mono", {}, one.error.code)] : one.message ?? "", one.next_attempt_at && h("span.muted", {}, ` Again at ${clockTime(one.next_attempt_at)}.`))));
   return scroller(`${title} of ${name}`, h("table", {}, h("caption.unseen", {}, `${title} of ${name}`), h("thead", {}, h("tr", {}, [title === "Undo" ? "Undo" : "Attempt", "State", "Began", "Took", "What it said"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, rows)));
 }

@@ -34,6 +34,8 @@ export function action(label, props, work) {
     } finally {
       button.disabled = false;
       button.removeAttribute("aria-busy");
+      // Disabled, it could not keep the focus.
+      if (document.activeElement === document.body && button.isConnected) button.focus();
     }
   });
   return button;
@@ -106,15 +108,17 @@ export function toast(text) {
   setTimeout(() => line.remove(), 7000);
 }
 
-/** Asks before something that cannot be taken back; true when it is to be done. */
-export function confirm({ title, text, yes, danger = true, no = "Keep it as it is" }) {
+/** Asks before something is done; `{said}` when it is to be. `ask`: a line to be said with it, which may be left out. */
+export function confirm({ title, text, yes, danger = true, no = "Keep it as it is", ask }) {
   return new Promise((answer) => {
     const dialog = h("dialog", { "aria-labelledby": "ask-title", "aria-describedby": "ask-text" });
-    const close = (value) => { dialog.close(); dialog.remove(); answer(value); };
+    const line = ask && h("input", { id: "ask-line", maxlength: 200, autocomplete: "off" });
+    const close = (sure) => { dialog.close(); dialog.remove(); answer(sure && { said: line?.value.trim() ?? "" }); };
     const button = h("button.primary", { type: "submit", class: danger ? "danger" : "" }, yes);
     fill(dialog, h("form", { method: "dialog", onsubmit: (event) => { event.preventDefault(); close(true); } },
       h("h2", { id: "ask-title" }, title),
       h("div.stack.tight", { id: "ask-text" }, [text].flat().map((line) => h("p", {}, line))),
+      line && h("div.field", {}, h("label", { for: "ask-line" }, ask, h("span.muted.small", {}, " optional")), line),
       h("div.row", {}, h("button", { type: "button", autofocus: true, onclick: () => close(false) }, no), button)));
     dialog.addEventListener("cancel", (event) => { event.preventDefault(); close(false); });
     document.body.append(dialog);

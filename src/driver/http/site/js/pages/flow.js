@@ -102,9 +102,20 @@ function ownFlow() {
 function planned(plan) {
   const undo = plan.undo_order ?? [];
   return h("div.stack", {},
+    plan.paused && note("warn", plan.paused.flow ? "The flow is paused." : "The whole service is paused.", h("p.small", {}, "A run would be taken and wait until it goes on.", plan.paused.reason && ` Why: ${plan.paused.reason}`)),
     plan.faults.length ? note("bad", `${plural(plan.faults.length, "fault")}: it would fail.`, h("ul", {}, plan.faults.map((fault) => h("li", {}, h("code", {}, fault.pointer), " ", fault.detail)))) : note("ok", "Nothing speaks against it."),
     h("ol.chain.plan", {}, plan.steps.map((step, index) => h("li", {}, dot("pending", index + 1), h("div", {}, h("strong", {}, step.name), h("p", {}, step.summary),
       h("p.small", {}, [step.task !== step.name && step.task, step.effect, `${plural(step.attempts, "attempt")} of ${span(step.timeout_s * 1000)}`, step.undoable && "can be taken back"].filter(Boolean).join(" · ")),
+      ways(step, plan.steps[index + 1]),
       h("details.fold", {}, h("summary.small", {}, "Input"), json(step.input, `input of ${step.name}`)))))),
-    undo.length > 0 && h("p.small.muted", {}, `If it fails, this is taken back, in this order: ${undo.join(", ")}.`));
+    undo.length > 0 && h("p.small.muted", {}, plan.on_failure === "stop" ? `If it fails, it stays as it is; this can be taken back then: ${undo.join(", ")}.` : `If it fails, this is taken back, in this order: ${undo.join(", ")}.`),
+    plan.concurrency_key && h("p.small.muted", {}, "One run at a time has the key ", h("code", {}, plan.concurrency_key), "; others wait for it."),
+    plan.at_once && h("p.small.muted", {}, `At most ${plural(plan.at_once, "run")} of this flow at once; others wait.`));
+}
+
+/** Where a step leads, if that is not simply the next one. */
+function ways(step, next) {
+  const onward = step.on_success === (next?.name ?? "end") ? null : `then ${step.on_success === "end" ? "it ends" : step.on_success}`;
+  const failed = step.on_failure === "fail" ? null : `if it fails, ${step.on_failure === "end" ? "it ends" : `goes on with ${step.on_failure}`}`;
+  return (onward || failed) && h("p.small", {}, [onward, failed].filter(Boolean).join(" · "));
 }

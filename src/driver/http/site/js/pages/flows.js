@@ -4,7 +4,9 @@ import { get, post } from "../api.js";
 import { fill, h } from "../dom.js";
 import { plural } from "../format.js";
 import { atLeast } from "../login.js";
-import { action, badge, confirm, empty, note, toast } from "../ui.js";
+import { action, badge, confirm, empty, note, time, toast } from "../ui.js";
+
+const WHY = "Why, for whoever waits";
 
 export default async function page({ main, signal, title, again }) {
   title("Flows");
@@ -22,8 +24,8 @@ export function switcher(here) {
 
 function row(flow, again) {
   return h("li", { "data-flow": flow.name }, h("div", {},
-    h("div.row", {}, h("h2", {}, h("a", { href: `#/flows/${encodeURIComponent(flow.name)}` }, flow.name)), flow.paused && badge("paused")),
-    h("p", {}, flow.description), flow.paused?.reason && h("p.small", {}, `Paused: ${flow.paused.reason}`), track(flow.tasks)),
+    h("div.row", {}, h("h2", {}, h("a", { href: `#/flows/${encodeURIComponent(flow.name)}` }, flow.name)), flow.paused && badge("paused"), flow.at_once && h("span.tag", {}, `${flow.at_once} at once`)),
+    h("p", {}, flow.description), flow.paused && h("p.small", {}, "No new step begins since ", time(flow.paused.since), flow.paused.reason && `: ${flow.paused.reason}`), track(flow.tasks)),
   h("div.row", {}, pausing(flow, again), h("a.button", { href: `#/runs?flow=${encodeURIComponent(flow.name)}`, "aria-label": `Runs of ${flow.name}` }, "Runs"), h("a.button.primary", { href: `#/flows/${encodeURIComponent(flow.name)}`, "aria-label": `Run ${flow.name}` }, "Run")));
 }
 
@@ -33,14 +35,15 @@ async function servicePause(flows, again, signal) {
   const { data } = await get("/flow-manager/pauses", signal);
   const whole = data.find((pause) => !pause.flow);
   if (whole) {
-    const busy = `${plural(whole.under_way, "run")} still under way.`;
-    return note("warn", "The whole service is paused: no new step begins.", h("p.small", {}, [whole.reason, busy].filter(Boolean).join(" ")),
+    const busy = whole.under_way ? `${plural(whole.under_way, "run")} still under way.` : "Nothing is under way any more.";
+    return note("warn", "The whole service is paused: no new step begins.", h("p.small", {}, "Since ", time(whole.since), `. ${whole.reason ? `${whole.reason.replace(/[.!?]*$/, "")}. ` : ""}${busy}`),
       h("div.row", {}, action("Let it go on", { class: "tiny" }, async () => { await post("/flow-manager/resume"); again(); })));
   }
   return h("div.row", {}, action("Pause the whole service", { class: "tiny" }, async () => {
     const text = "Steps under way come to their end; no new step of any run begins until you let it go on. New runs wait.";
-    if (!await confirm({ title: "Pause the whole service?", text, yes: "Pause everything", no: "Leave it" })) return;
-    await post("/flow-manager/pause");
+    const sure = await confirm({ title: "Pause the whole service?", text, yes: "Pause everything", no: "Leave it", ask: WHY });
+    if (!sure) return;
+    await post("/flow-manager/pause", sure.said ? { reason: sure.said } : undefined);
     again();
   }));
 }
@@ -56,8 +59,9 @@ function pausing(flow, again) {
   if (flow.paused) return action("Go on", { "aria-label": `Let ${flow.name} go on` }, async () => { await post(`${path}/resume`); toast(`${flow.name} goes on.`); again(); });
   return action("Pause", { "aria-label": `Pause ${flow.name}` }, async () => {
     const text = "Steps under way come to their end; no new step begins until you let the flow go on.";
-    if (!await confirm({ title: `Pause ${flow.name}?`, text, yes: "Pause it", no: "Leave it", danger: false })) return;
-    await post(`${path}/pause`);
+    const sure = await confirm({ title: `Pause ${flow.name}?`, text, yes: "Pause it", no: "Leave it", danger: false, ask: WHY });
+    if (!sure) return;
+    await post(`${path}/pause`, sure.said ? { reason: sure.said } : undefined);
     toast(`${flow.name} is paused.`);
     again();
   });

@@ -2,9 +2,10 @@
 
 import { get, post } from "../api.js";
 import { fill, h } from "../dom.js";
-import { isOver, spaced } from "../format.js";
+import { isOver, points, spaced } from "../format.js";
 import { watchRun } from "../launching.js";
-import { action, announce, badge, confirm, note } from "../ui.js";
+import { login } from "../login.js";
+import { action, announce, badge, confirm, note, time } from "../ui.js";
 import { tutorial } from "../tutorial.js";
 import { workbench } from "../workbench.js";
 import { facts } from "./labs.js";
@@ -14,6 +15,8 @@ const CANCELS = {
   "lab-launch": { title: "Cancel the launch?", text: ["What is being made right now is finished first, which can take a while. Then everything that was made for you is taken down again.", "Nothing of this launch is left, and you can launch the lab again."], yes: "Cancel the launch" },
   "lab-reset": { title: "Cancel the reset?", text: ["What was taken down stays down. What was already built anew is taken down again.", "Your old work in this lab is gone either way."], yes: "Cancel the reset" },
 };
+/** So many of one's earlier sessions are told of. */
+const EARLIER = 5;
 const MOVING = ["launching", "finishing"];
 
 export default async function page(context, name) {
@@ -61,11 +64,13 @@ export default async function page(context, name) {
   }
 
   function start(lab, ended) {
+    const before = h("div");
+    earlier(lab, signal).then((element) => fill(before, element)).catch(() => {});
     const button = action(ended?.flow === "lab-launch" || ended?.flow === "lab-reset" ? "Launch again" : "Launch", { class: "primary" }, () => begin(lab, "launch"));
     fill(body, outcome(ended), h("div.lab.before", {},
       lab.tutorial && h("section.panel", { "aria-label": "What you will do" }, tutorial(lab, null).element),
       h("aside", { "aria-label": "Launch" }, h("section.panel.stack", {}, h("h2", {}, "Ready when you are"), facts(lab),
-        h("p", {}, "Launching builds the lab for you alone. You see each step of it, and you can leave this page meanwhile."), button))));
+        h("p", {}, "Launching builds the lab for you alone. You see each step of it, and you can leave this page meanwhile."), button), before)));
   }
 
   function dirty(lab, ended) {
@@ -86,6 +91,15 @@ export default async function page(context, name) {
 
   fill(main, heads, body);
   await look();
+}
+
+/** One's sessions of this lab so far, where their attempts still are; null before the first. */
+async function earlier(lab, signal) {
+  const { data } = await get(`/sessions?lab=${encodeURIComponent(lab.name)}&user=${login.user.id}&limit=${EARLIER}`, signal);
+  if (!data.length) return null;
+  const best = lab.best && h("p", {}, "Your best: ", h("strong", {}, `${points(lab.best.score)} of ${points(lab.best.max)} points`));
+  return h("section.panel.stack", {}, h("h2", {}, "Your sessions so far"), best,
+    h("ul.story", {}, data.map((one) => h("li.row.apart", {}, h("a", { href: `#/sessions/${one.id}` }, time(one.created_at)), badge(one.status)))));
 }
 
 /** What became of the run that has just ended, if that is worth a word. */

@@ -9,8 +9,6 @@ import { action, badge, empty, every } from "../ui.js";
 
 const LEVELS = { beginner: "Beginner", intermediate: "Intermediate", advanced: "Advanced" };
 const REFRESH_MS = 5000;
-/** So many of the latest are looked through for the best. */
-const ATTEMPTS = 30;
 
 export default async function page({ main, signal, title, go }) {
   title("Labs");
@@ -18,13 +16,13 @@ export default async function page({ main, signal, title, go }) {
   const first = nameOf(login.user).split(/\s/)[0];
   let drawnAs = "";
   const look = async () => {
-    const [{ data }, best] = await Promise.all([get("/labs", signal), bests(signal)]);
-    const now = JSON.stringify([data, [...best]]);
+    const { data } = await get("/labs", signal);
+    const now = JSON.stringify(data);
     if (now === drawnAs) return;
     drawnAs = now;
     // What had the focus has it again.
     const held = document.activeElement?.closest?.("[data-lab]")?.dataset.lab;
-    fill(list, data.map((lab) => card(lab, best.get(lab.name), go)));
+    fill(list, data.map((lab) => card(lab, go)));
     if (held) list.querySelector(`[data-lab="${CSS.escape(held)}"] button, [data-lab="${CSS.escape(held)}"] a`)?.focus();
     list.replaceWith(data.length ? list : empty("There are no labs yet.", "An operator puts them into config/labs."));
   };
@@ -33,27 +31,8 @@ export default async function page({ main, signal, title, go }) {
   setTimeout(() => { if (!signal.aborted) every(REFRESH_MS, signal, look); }, REFRESH_MS);
 }
 
-/** What attempts came to, by their runs: an attempt never changes. */
-const graded = new Map();
-
-/** The best of one's latest attempts in each lab, sessions that are over included. */
-async function bests(signal) {
-  const { data } = await get(`/flow-manager/runs?flow=lab-submit&status=succeeded&caller=${login.user.id}&limit=${ATTEMPTS}`, signal);
-  await Promise.all(data.filter((run) => !graded.has(run.id)).map(async (run) => {
-    const { tasks } = await get(run.links.self, signal);
-    const stored = tasks.find((task) => task.name === "store_grade")?.output;
-    graded.set(run.id, stored?.max > 0 ? { lab: run.input.lab, score: stored.score, max: stored.max } : null);
-  }));
-  const best = new Map();
-  for (const one of data.map((run) => graded.get(run.id)).filter(Boolean)) {
-    const top = best.get(one.lab);
-    if (!top || one.score / one.max > top.score / top.max) best.set(one.lab, one);
-  }
-  return best;
-}
-
-function card(lab, score, go) {
-  const { session } = lab;
+function card(lab, go) {
+  const { session, best: score } = lab;
   const here = `/labs/${lab.name}`;
   const launch = async () => {
     await post(lab.links.launch);

@@ -13,7 +13,8 @@ import { actions } from "../run_actions.js";
 import { RunModel } from "../run_model.js";
 import { Timeline } from "../timeline.js";
 import { badge, copyButton, every, json, note, time } from "../ui.js";
-import { names, short } from "./runs.js";
+import { reasonOf } from "../why.js";
+import { names, short, starter } from "./runs.js";
 
 const WHY_MS = 3000;
 
@@ -26,7 +27,7 @@ export default async function page(context, id) {
   const meter = new Meter("The run");
   const timeline = new Timeline(run, model);
   const log = new Log(model.lines, `${run.flow}-${run.id}.log`, "Log of the run");
-  const state = h("span"), tools = h("div.row"), reason = h("div"), facts = h("dl.facts-grid");
+  const state = h("span"), tools = h("div.row"), reason = h("div", { "aria-live": "polite" }), facts = h("dl.facts-grid");
   const retried = h("span");
 
   fill(main,
@@ -36,8 +37,7 @@ export default async function page(context, id) {
     h("section.panel.stack", { "aria-label": "How far it is" }, meter.element, h("hr"), facts),
     h("section.panel.flush", {}, h("h2", {}, "Steps"), timeline.element),
     h("section.panel", {}, h("h2", {}, "Log"), log.element),
-    h("div.two", {}, h("section.panel", {}, h("h2", {}, "Input"), json(run.input, "the run's input")),
-      run.error && h("section.panel", {}, h("h2", {}, "Error"), json(run.error, "the run's error"))));
+    h("section.panel", {}, h("h2", {}, "Input"), Object.keys(run.input ?? {}).length ? json(run.input, "the run's input") : h("p.muted", {}, "It was given nothing.")));
 
   let drawnActions = "";
   const draw = () => {
@@ -45,7 +45,7 @@ export default async function page(context, id) {
     fill(state, badge(run.status));
     fill(retried, run.parent_id && h("a.small", { href: `#/runs/${run.parent_id}` }, "retry of an earlier run"));
     const step = run.tasks.find((task) => task.status === "running");
-    meter.show(run, isOver(run) ? "" : model.message || why?.sentence || (step ? step.name : ""));
+    meter.show(run, isOver(run) ? "" : model.message || step?.name || "");
     timeline.draw(run);
     fill(facts, about(run, people));
     // A button that is in use is not changed for another.
@@ -55,11 +55,13 @@ export default async function page(context, id) {
       fill(tools, actions(run, why, context, refresh));
     }
   };
+  let said = "";
   const sentence = () => {
-    const tone = { failed: "bad", undo_failed: "bad", waiting: "warn", undone: "warn" }[run.status] ?? (isOver(run) ? "" : "going");
-    fill(reason, why && h("div.note", { class: tone, "data-part": "why" }, h("div", {}, h("strong", {}, why.sentence),
-      why.last_error && !why.sentence.includes(why.last_error.detail) && h("p.small", {}, why.last_error.detail),
-      why.blocked_by?.run && h("p.small", {}, h("a", { href: `#/runs/${why.blocked_by.run}` }, "See the run it waits for")))));
+    // A live region would say again what it has said.
+    const now = JSON.stringify([why.sentence, why.blocked_by, run.status]);
+    if (said === now) return;
+    said = now;
+    fill(reason, reasonOf(run, why, people));
   };
   async function refresh() {
     [run, why] = await Promise.all([get(run.links.self, signal), get(run.links.why, signal)]);
@@ -99,12 +101,13 @@ function about(run, people) {
   const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
   return [
     fact("Run", h("span.row", {}, h("code", {}, short(run.id)), copyButton(run.id, "the run's id"))),
-    by && fact("Started by", [people.get(by.id) ?? h("code", {}, short(by.id)), ` (${by.role})`]),
+    by && fact("Started by", [starter(by, people), by.role !== "system" && ` (${by.role})`]),
     fact("Created", time(run.created_at)),
     fact("Waited", span(between(run.created_at, run.started_at ?? (isOver(run) ? run.finished_at : null)))),
     fact("Took", span(between(run.started_at, run.finished_at))),
-    run.cause && fact("Because of", run.cause),
+    run.cause && fact("Ended by", run.cause),
     run.flow_id && fact("Label", run.flow_id),
+    /^lab-/.test(run.flow) && run.input?.lab && fact("Lab", h("a", { href: `#/labs/${encodeURIComponent(run.input.lab)}` }, run.input.lab)),
     run.input?.session && atLeast("operator") && fact("Session", h("a", { href: `#/sessions/${run.input.session}` }, short(run.input.session))),
   ];
 }
