@@ -30,7 +30,7 @@ export async function open(browser, base, { expect = [], ...options } = {}) {
 export async function another(context, base, expect = []) {
   const page = await context.newPage();
   const heard = [];
-  page.on("console", (message) => { if (["error", "warning"].includes(message.type())) heard.push(message.text()); });
+  page.on("console", (message) => { if (["error", "warning"].includes(message.type())) heard.push(`${message.text()} ${message.location().url}`); });
   page.on("pageerror", (error) => heard.push(`${error.message}\n${error.stack}`));
   page.expect = expect;
   page.complaints = () => heard.filter((text) => !page.expect.some((known) => text.includes(known)));

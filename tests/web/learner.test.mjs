@@ -24,6 +24,7 @@ test("a wrong password is told in plain words, and the right one lands on the we
   await page.getByLabel("Password").fill("not this one");
   await page.keyboard.press("Enter");
   await page.getByText("do not go together").waitFor();
+  assert.equal(await page.getByRole("button", { name: /^Continue with/ }).count(), 0, "there is no provider");
   await signIn(page);
   assert.equal(await page.getByRole("heading", { level: 2 }).count() >= 2, true);
   assert.deepEqual(page.complaints(), []);
@@ -62,16 +63,22 @@ test("a new account can be made, and a password that will not do is told why", a
 });
 
 test("a lab from its launch to its finish", async () => {
-  const page = await open(browser, service.base);
+  const page = await open(browser, service.base, { expect: ["422"] });
   await signIn(page);
   await page.getByRole("button", { name: "Launch Hello, Terraform" }).click();
   await page.locator(".outputs code").waitFor();
   const word = /word is (\w+)/.exec(await page.locator(".outputs code").textContent())[1];
 
-  await page.getByLabel("word", { exact: true }).fill("00000000");
+  const field = page.getByRole("textbox", { name: /^Your word/ });
+  await field.fill("no such word");
+  await page.getByRole("button", { name: "Hand in" }).click();
+  await page.getByText("It should be written like this: 0a1b2c3d").waitFor();
+  assert.equal(await field.getAttribute("aria-invalid"), "true");
+  assert.equal(await page.evaluate(() => document.activeElement.name), "word");
+  await field.fill("00000000");
   await page.getByRole("button", { name: "Hand in" }).click();
   await page.locator('[data-attempt="1"]').getByText("75 of 100").waitFor();
-  await page.getByLabel("word", { exact: true }).fill(word);
+  await field.fill(word);
   await page.getByRole("button", { name: "Hand in" }).click();
   const second = page.locator('[data-attempt="2"]');
   await second.getByText("100 of 100").waitFor();
@@ -115,7 +122,49 @@ test("a launch is watched to its end over a kill and a restart of the service, a
   await visit(page, `/runs/${run}`);
   await page.locator(".badge[data-state=succeeded]").first().waitFor();
   assert.equal(await page.getByRole("progressbar").getAttribute("aria-valuenow"), "100");
-  const [download] = await Promise.all([page.waitForEvent("download"), page.locator("main > section .log").getByRole("button", { name: "Download" }).click()]);
+  await eachLineOnce(page, page.locator("main > section .log"));
+  assert.deepEqual(page.complaints(), []);
+  await page.context().close();
+});
+
+test("a laptop that sleeps during a launch wakes up to it, and no line is lost or doubled", async () => {
+  const who = { email: "alan@example.org", password: "a machine that halts" };
+  await service.call("POST", "/auth/register", who);
+  const token = { Authorization: `Bearer ${(await service.call("POST", "/login", who)).token}` };
+  const page = await open(browser, service.base, { expect: ["ERR_INTERNET_DISCONNECTED", "ERR_NETWORK"] });
+  await signIn(page, who.email, who.password);
+  await page.getByRole("button", { name: LAUNCHED }).click();
+  const run = await page.locator("[data-run]").getAttribute("data-run");
+  // The run by itself, in another tab: its log stays when the lab is ready.
+  const other = await another(page.context(), service.base, page.expect);
+  await visit(other, `/runs/${run}`);
+  const bar = other.getByRole("progressbar");
+  await until("the bar has moved", async () => Number(await bar.getAttribute("aria-valuenow")) > 10);
+  const before = Number(await bar.getAttribute("aria-valuenow"));
+  const tabs = await Promise.all([page, other].map((tab) => page.context().newCDPSession(tab)));
+  const asleep = (state) => Promise.all(tabs.map((tab) => tab.send("Page.setWebLifecycleState", { state })));
+  await page.context().setOffline(true);
+  await asleep("frozen");
+  // Meanwhile the run goes on without anybody who looks.
+  await until("the run went on", async () => {
+    const { events } = await service.call("GET", `/flow-manager/runs/${run}/events?after=0`, null, token);
+    return events.flatMap((event) => event.data?.lines ?? []).includes("server 3 line 4");
+  });
+  await asleep("active");
+  assert.ok(Number(await bar.getAttribute("aria-valuenow")) >= before);
+  await page.context().setOffline(false);
+  await page.getByRole("heading", { name: "Your lab" }).waitFor();
+  await other.locator("h1 ~ span .badge[data-state=succeeded]").waitFor();
+  const log = other.locator("main > section .log");
+  await log.getByText("— The run is succeeded").waitFor();
+  await eachLineOnce(other, log);
+  for (const tab of [page, other]) assert.deepEqual(tab.complaints(), []);
+  await page.context().close();
+});
+
+/** The servers' lines as they are in the download of a log. */
+async function eachLineOnce(page, log) {
+  const [download] = await Promise.all([page.waitForEvent("download"), log.getByRole("button", { name: "Download" }).click()]);
   const lines = (await text(download)).split("\n");
   for (let server = 0; server < 6; server += 1) {
     for (let line = 1; line <= 5; line += 1) {
@@ -123,9 +172,7 @@ test("a launch is watched to its end over a kill and a restart of the service, a
       assert.equal(found.length, 1, `server ${server} line ${line} is there ${found.length} times`);
     }
   }
-  assert.deepEqual(page.complaints(), []);
-  await page.context().close();
-});
+}
 
 test("a launch that is cancelled says what is done, and leaves nothing", async () => {
   const page = await open(browser, service.base, { expect: ["409"] });

@@ -117,6 +117,95 @@ test("the list of runs is live, and filtered by flow, state and user", async () 
   await page.context().close();
 });
 
+test("a paused flow holds its runs, which say by what, and let it go on", async () => {
+  const page = await signedIn();
+  await visit(page, "/flows");
+  await page.getByRole("button", { name: "Pause hello", exact: true }).click();
+  await page.getByLabel("Why, for whoever waits").fill("The provider is away.");
+  await page.getByRole("button", { name: "Pause it" }).click();
+  await page.locator('[data-flow="hello"] .badge[data-state=paused]').waitFor();
+  const run = await started("hello", { name: "Ada" });
+  await visit(page, "/flows/hello");
+  await page.getByRole("button", { name: "Plan", exact: true }).click();
+  await page.getByText("A run would be taken and wait until it goes on.").waitFor();
+  await visit(page, `/runs/${run.id}`);
+  const why = page.locator("[data-part=why]");
+  await why.getByText("The flow hello is paused by you, since").waitFor();
+  await why.getByText("The provider is away.").waitFor();
+  await page.getByRole("button", { name: "Let the flow go on" }).click();
+  await shown(page, "succeeded");
+  await visit(page, "/flows");
+  await page.getByRole("button", { name: "Pause hello", exact: true }).waitFor();
+  assert.deepEqual(page.complaints(), []);
+  await page.context().close();
+});
+
+test("a run that failed says once why", async () => {
+  const run = await started({ name: "broken", on_failure: "stop", tasks: [{ name: "call", task: "http_request", input: { method: "GET", url: "http://127.0.0.1:1/" } }] });
+  const page = await signedIn();
+  await visit(page, `/runs/${run.id}`);
+  await shown(page, "failed");
+  const sentence = /is not among those that may be called/;
+  await page.locator("[data-part=why]").getByText(sentence).waitFor();
+  const said = () => page.locator("main").evaluate((main, words) => main.innerText.split(words).length - 1, "is not among those that may be called");
+  // The log is the record of all that happened, this too.
+  const logged = await page.locator("main > section .log").evaluate((log, words) => log.innerText.split(words).length - 1, "is not among those that may be called");
+  assert.equal(await said() - logged, 1);
+  await page.locator('[data-step="call"] > summary').click();
+  await page.getByRole("region", { name: "Table: Attempts of call" }).getByText(sentence).waitFor();
+  assert.equal(await said() - logged, 2, "once more for the attempt that is asked for");
+  assert.deepEqual(page.complaints(), []);
+  await page.context().close();
+});
+
+test("sessions of everybody are listed live, found by lab, state and learner, and told of one by one", async () => {
+  await service.call("POST", "/auth/register", { email: "grace@example.org", password: "a compiler of one's own", name: "Grace" });
+  const login = await service.call("POST", "/login", { email: "grace@example.org", password: "a compiler of one's own" });
+  const grace = { Authorization: `Bearer ${login.token}`, Prefer: "wait=120" };
+  const page = await signedIn();
+  await visit(page, "/sessions");
+  await page.getByText("No lab was launched yet.").waitFor();
+  await page.getByText("Nothing was left behind.").waitFor();
+  await service.call("POST", "/labs/hello-terraform/launch", null, grace);
+  const row = page.getByRole("row", { name: /Hello, Terraform/ });
+  await row.getByText("Ready").waitFor();
+  await page.getByLabel("State").selectOption({ label: "Needs cleaning up" });
+  await page.getByText("No session fits.").waitFor();
+  await page.getByRole("link", { name: "Show all" }).click();
+  await row.getByRole("link", { name: "Grace" }).click();
+  await page.getByText("Sessions of one learner.").waitFor();
+  await row.getByRole("link", { name: "Hello, Terraform" }).click();
+  await page.getByText("Nothing was handed in so far.").waitFor();
+  await page.getByRole("definition").filter({ hasText: "Grace" }).waitFor();
+  await service.call("POST", "/labs/hello-terraform/submit", null, grace);
+  await service.call("POST", "/labs/hello-terraform/finish", null, grace);
+  await page.locator("h1 ~ span .badge[data-state=finished]").waitFor();
+  await page.locator('[data-attempt="1"]').getByText("75 of 100").waitFor();
+  assert.deepEqual(page.complaints(), []);
+  await page.context().close();
+});
+
+test("what machines are left behind is told of and removed, and a cluster that is away spoils nothing else", async () => {
+  const page = await signedIn({ expect: ["503"] });
+  const orphan = { id: "0190f3b0-0000-7000-8000-000000000001", kind: "not_in_state", vmid: 9104, name: "fm-web-1", node: "pve", session: null, found_at: new Date().toISOString(), seen_at: new Date().toISOString() };
+  let left = [orphan], away = true;
+  await page.route("**/orphans", (route) => (away
+    ? route.fulfill({ status: 503, json: { detail: "Proxmox VE does not answer.", code: "machines.unavailable" } })
+    : route.fulfill({ json: { data: left } })));
+  await page.route("**/orphans/*/delete", (route) => { left = []; return route.fulfill({ json: orphan }); });
+  await visit(page, "/sessions");
+  await page.getByText("Proxmox VE does not answer.").waitFor();
+  await page.getByRole("heading", { name: "Sessions" }).waitFor();
+  away = false;
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByText("It runs, and no session will take it down").waitFor();
+  await page.getByRole("button", { name: "Remove fm-web-1" }).click();
+  await page.getByRole("button", { name: "Remove it" }).click();
+  await page.getByText("Nothing was left behind.").waitFor();
+  assert.deepEqual(page.complaints(), []);
+  await page.context().close();
+});
+
 test("a flow of one's own, with its faults in place", async () => {
   const page = await signedIn({ expect: ["422"] });
   await visit(page, "/flows/new");

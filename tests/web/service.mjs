@@ -15,6 +15,7 @@ export const EMAIL = "user3784mail@gmail.com";
 export const PASSWORD = "aFtg&89M";
 
 export class Service {
+  /** `settings` may be made of the address that it will have. */
   static async start(settings = {}) {
     const work = fs.mkdtempSync(path.join(os.tmpdir(), "flow-browser-"));
     // A root's PostgreSQL runs as another user, who has to get through.
@@ -24,7 +25,8 @@ export class Service {
     fs.cpSync(path.join(import.meta.dirname, "labs"), path.join(config, "labs"), { recursive: true });
     const service = Object.assign(new Service(), { work, port: await freePort() });
     service.base = `http://127.0.0.1:${service.port}`;
-    service.env = { ...process.env, FLOW_DEMO: "true", FLOW_SERVER_PORT: String(service.port), FLOW_STATE_DIR: path.join(work, "state"), FLOW_CONFIG_DIR: config, ...settings };
+    const more = typeof settings === "function" ? await settings(service.base) : settings;
+    service.env = { ...process.env, FLOW_DEMO: "true", FLOW_SERVER_PORT: String(service.port), FLOW_STATE_DIR: path.join(work, "state"), FLOW_CONFIG_DIR: config, ...more };
     await service.begin();
     return service;
   }
@@ -92,7 +94,7 @@ export async function until(what, ask, ms = LIMIT_MS) {
   }
 }
 
-async function freePort() {
+export async function freePort() {
   const server = net.createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address();
