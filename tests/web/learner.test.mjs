@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { another, launch, open, signIn, visit } from "./browser.mjs";
+import { Cable } from "./cable.mjs";
 import { EMAIL, PASSWORD, Service, until } from "./service.mjs";
 
 const LAUNCHED = 'Launch Servers, one after another';
@@ -131,28 +132,33 @@ test("a laptop that sleeps during a launch wakes up to it, and no line is lost o
   const who = { email: "alan@example.org", password: "a machine that halts" };
   await service.call("POST", "/auth/register", who);
   const token = { Authorization: `Bearer ${(await service.call("POST", "/login", who)).token}` };
-  const page = await open(browser, service.base, { expect: ["ERR_INTERNET_DISCONNECTED", "ERR_NETWORK"] });
+  const cable = await Cable.to(service.port);
+  const page = await open(browser, cable.base, { expect: ["net::ERR"] });
   await signIn(page, who.email, who.password);
   await page.getByRole("button", { name: LAUNCHED }).click();
   const run = await page.locator("[data-run]").getAttribute("data-run");
   // The run by itself, in another tab: its log stays when the lab is ready.
-  const other = await another(page.context(), service.base, page.expect);
+  const other = await another(page.context(), cable.base, page.expect);
   await visit(other, `/runs/${run}`);
   const bar = other.getByRole("progressbar");
   await until("the bar has moved", async () => Number(await bar.getAttribute("aria-valuenow")) > 10);
   const before = Number(await bar.getAttribute("aria-valuenow"));
   const tabs = await Promise.all([page, other].map((tab) => page.context().newCDPSession(tab)));
   const asleep = (state) => Promise.all(tabs.map((tab) => tab.send("Page.setWebLifecycleState", { state })));
-  await page.context().setOffline(true);
   await asleep("frozen");
+  await page.context().setOffline(true);
+  cable.pull();
   // Meanwhile the run goes on without anybody who looks.
   await until("the run went on", async () => {
     const { events } = await service.call("GET", `/flow-manager/runs/${run}/events?after=0`, null, token);
     return events.flatMap((event) => event.data?.lines ?? []).includes("server 3 line 4");
   });
   await asleep("active");
+  await other.getByText("The connection is lost").waitFor();
   assert.ok(Number(await bar.getAttribute("aria-valuenow")) >= before);
+  cable.plug();
   await page.context().setOffline(false);
+  await other.getByText("The connection is lost").waitFor({ state: "hidden" });
   await page.getByRole("heading", { name: "Your lab" }).waitFor();
   await other.locator("h1 ~ span .badge[data-state=succeeded]").waitFor();
   const log = other.locator("main > section .log");
@@ -160,6 +166,7 @@ test("a laptop that sleeps during a launch wakes up to it, and no line is lost o
   await eachLineOnce(other, log);
   for (const tab of [page, other]) assert.deepEqual(tab.complaints(), []);
   await page.context().close();
+  cable.remove();
 });
 
 /** The servers' lines as they are in the download of a log. */
