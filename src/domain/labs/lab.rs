@@ -7,7 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AskedAnswer, Grading};
+use super::Grading;
 use crate::users::Role;
 
 /// A lab as its folder describes it.
@@ -34,7 +34,7 @@ pub struct Lab {
     pub checks: BTreeSet<u32>,
     /// What learners hand in; none: the lab does not say, and its grader takes what comes.
     #[serde(default)]
-    pub answers: Vec<AskedAnswer>,
+    pub answers: Vec<super::AskedAnswer>,
     pub limits: LabLimits,
     pub grading: Grading,
     /// Given to Terraform as `TF_VAR_name`, besides the service's own.
