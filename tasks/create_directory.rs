@@ -34,6 +34,8 @@ impl TypedTask for CreateDirectory {
     type Output = Output;
 
     async fn run(&self, ctx: &Context, input: Input) -> Result<Output, Stop> {
+        // The first step of a launch: what cannot be launched is refused before anything is made.
+        launchable(ctx, &input.lab)?;
         let (_, created) = ctx.ports.workspaces.create(ctx.caller.id, &input.lab).await?;
         // Where the root is, is nobody's business but the operator's.
         Ok(Output { directory: format!("{}/{}", ctx.caller.id, input.lab), created })
@@ -49,9 +51,16 @@ impl TypedTask for CreateDirectory {
         Ok(())
     }
 
-    async fn plan(&self, _ctx: &Context, input: Input) -> Plan {
+    async fn plan(&self, ctx: &Context, input: Input) -> Plan {
         Plan::new(format!("Makes the caller's directory {:?}, if it is not there.", input.lab))
+            .unless(launchable(ctx, &input.lab))
     }
+}
+
+/// A directory need not be a lab's.
+fn launchable(ctx: &Context, name: &str) -> Result<(), Stop> {
+    let Some(lab) = ctx.ports.labs.lab(name) else { return Ok(()) };
+    ctx.ports.labs.launchable(&lab).map_err(|error| Stop::fail_clean(error.code, error.public))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use flow_domain::flows::Registry;
+use flow_domain::labs::Lab;
 
 use super::database::Database;
 use super::flows_dir::read_catalogue;
@@ -102,7 +103,20 @@ pub fn terraform_program(config: &Config) -> Option<PathBuf> {
 fn labs(config: &Config) -> State {
     match super::lab::list(config) {
         Ok(labs) if labs.is_empty() => State::Absent("there is none".into()),
-        Ok(labs) => State::Works(labs.iter().map(|lab| lab.name.as_str()).collect::<Vec<_>>().join(", ")),
+        Ok(labs) => {
+            let (lacking, offered): (Vec<&Lab>, Vec<&Lab>) =
+                labs.iter().partition(|lab| super::lab::lacks_machines(config, lab));
+            let names =
+                |labs: &[&Lab]| labs.iter().map(|lab| lab.name.as_str()).collect::<Vec<_>>().join(", ");
+            match lacking.as_slice() {
+                [] => State::Works(names(&offered)),
+                _ => State::Works(format!(
+                    "{}; not offered without proxmox.url: {}",
+                    names(&offered),
+                    names(&lacking)
+                )),
+            }
+        }
         Err(faults) => State::Failed(faults.replace('\n', "; ")),
     }
 }

@@ -17,8 +17,8 @@ pub struct Checked {
     /// The lab, if its folder can be read at all.
     pub lab: Option<Lab>,
     pub faults: Vec<String>,
-    /// What was not looked into, and why.
-    pub skipped: Option<String>,
+    /// What was not looked into and why, and what this service lacks to offer it.
+    pub notes: Vec<String>,
 }
 
 /// Every fault of a lab's folder; with Terraform on this machine also those that `terraform validate` finds, in a
@@ -30,15 +30,30 @@ pub fn check(config: &Config, dir: &Path) -> Checked {
         Ok(lab) => lab,
         Err(faults) => {
             let faults = faults.iter().map(LabFault::to_string).collect();
-            return Checked { lab: None, faults, skipped: None };
+            return Checked { lab: None, faults, notes: vec![] };
         }
     };
-    let Some(program) = terraform_program(config) else {
-        let skipped = "The *.tf files were not validated: neither terraform nor tofu is on PATH.".to_owned();
-        return Checked { lab: Some(lab), faults: vec![], skipped: Some(skipped) };
+    let mut notes = Vec::new();
+    if lacks_machines(config, &lab) {
+        notes.push(
+            "It makes machines, and proxmox.url is not set: this service does not offer it.".to_owned(),
+        );
+    }
+    let why = match terraform_program(config) {
+        None => "neither terraform nor tofu is on PATH".to_owned(),
+        Some(program) => match validate(&program, &dir) {
+            Ok(Validated::By(faults)) => return Checked { lab: Some(lab), faults, notes },
+            Ok(Validated::WithoutProviders(why)) => why,
+            Err(why) => return Checked { lab: Some(lab), faults: vec![why], notes },
+        },
     };
-    let faults = validate(&program, &dir).unwrap_or_else(|why| vec![why]);
-    Checked { lab: Some(lab), faults, skipped: None }
+    notes.push(format!("The *.tf files were not validated: {why}."));
+    Checked { lab: Some(lab), faults: vec![], notes }
+}
+
+/// Whether a lab makes machines and there is no cluster to make them on.
+pub fn lacks_machines(config: &Config, lab: &Lab) -> bool {
+    lab.machines > 0 && config.proxmox.url.is_none()
 }
 
 /// The labs of the configuration, or a line for each fault of each.
@@ -84,13 +99,30 @@ impl Diagnostic {
     }
 }
 
+enum Validated {
+    /// With these faults.
+    By(Vec<String>),
+    /// It could not: the lab's providers cannot be had here, which is no fault of the lab's.
+    WithoutProviders(String),
+}
+
+/// What `init` says where no registry or mirror has a provider, or can be reached. It has read the files by then, so
+/// that they are Terraform's language.
+const NO_PROVIDERS: [&str; 2] = ["could not connect to ", "was not found in any of the search locations"];
+
 /// `init` fetches the lab's providers and modules, which `validate` needs to know.
-fn validate(program: &Path, dir: &Path) -> Result<Vec<String>, String> {
+fn validate(program: &Path, dir: &Path) -> Result<Validated, String> {
     let copy = Copy::of(dir).map_err(|error| format!("the folder cannot be copied: {error}"))?;
     let init = terraform(program, &copy.0, &["init", "-backend=false", "-input=false", "-no-color"])?;
     if !init.status.success() {
         let text = [init.stderr, init.stdout].concat();
         let text = String::from_utf8_lossy(&text);
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if NO_PROVIDERS.iter().any(|said| words.contains(said)) {
+            let provider = words.split_once("available versions for provider ").map_or("", |(_, rest)| rest);
+            let provider = provider.split(':').next().unwrap_or_default();
+            return Ok(Validated::WithoutProviders(format!("the provider {provider} cannot be had here")));
+        }
         let why = text.lines().find_map(|line| line.split_once("Error: ")).map_or("", |(_, why)| why.trim());
         return Err(format!("*.tf: terraform init: {why}"));
     }
@@ -98,7 +130,7 @@ fn validate(program: &Path, dir: &Path) -> Result<Vec<String>, String> {
     let validation: Validation = serde_json::from_slice(&validated.stdout)
         .map_err(|_| "*.tf: terraform validate gave no answer that can be read".to_owned())?;
     let errors = validation.diagnostics.iter().filter(|diagnostic| diagnostic.severity == "error");
-    Ok(errors.map(Diagnostic::line).collect())
+    Ok(Validated::By(errors.map(Diagnostic::line).collect()))
 }
 
 fn terraform(program: &Path, dir: &Path, args: &[&str]) -> Result<Output, String> {

@@ -32,7 +32,8 @@ pub(super) fn ports(
 ) -> Result<(Ports, Option<PathBuf>), String> {
     let terraform = Arc::new(terraform(config, stores, programs.clone()));
     let found = terraform.binary();
-    let labs = Arc::new(LabFolders::load(&config.config.dir.join("labs"))?);
+    let labs = LabFolders::load(&config.config.dir.join("labs"))?;
+    let labs = Arc::new(labs.where_machines_are(config.proxmox.url.is_some()));
     let text = |error: flow_domain::Error| error.to_string();
     let http = HttpClientOptions { allowed_hosts: config.http.allow.clone(), ..HttpClientOptions::default() };
     let graders = Arc::new(graders(config, stores, programs.clone()));

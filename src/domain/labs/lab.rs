@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Grading;
+use crate::Result;
 use crate::users::Role;
 
 /// A lab as its folder describes it.
@@ -112,6 +113,10 @@ pub fn is_lab_name(name: &str) -> bool {
 /// The labs this service offers.
 pub trait LabCatalogue: Send + Sync {
     fn lab(&self, name: &str) -> Option<Arc<Lab>>;
-    /// In the order of their names.
+    /// Those that can be launched, in the order of their names.
     fn labs(&self) -> Vec<Arc<Lab>>;
+    /// Whether this service has what the lab needs; the conflict says what is missing.
+    fn launchable(&self, _lab: &Lab) -> Result<()> {
+        Ok(())
+    }
 }

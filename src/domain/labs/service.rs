@@ -80,6 +80,7 @@ impl Labs {
         if let Some(session) = self.current(caller, name).await? {
             return self.launched(caller, session).await;
         }
+        self.catalogue.launchable(&lab)?;
         let session = self.sessions.open(caller.id, &lab).await?;
         self.launched(caller, session).await
     }
@@ -150,7 +151,7 @@ impl Labs {
     /// first; the same asked for twice is the same run.
     pub async fn end(&self, caller: &Caller, name: &str, how: Moved) -> Result<Started> {
         if how == Moved::Reset {
-            self.lab(caller, name)?;
+            self.catalogue.launchable(&*self.lab(caller, name)?)?;
         }
         let session = self.open(caller, name).await?;
         self.move_on(caller, session, how).await

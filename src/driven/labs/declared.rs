@@ -31,6 +31,10 @@ pub fn check(dir: &Path, files: &[PathBuf], card: &Card, faults: &mut Vec<LabFau
         let key = format!("secrets.{name}");
         faults.push(LabFault::new(FILE, &key, "no *.tf file declares this variable"));
     }
+    if card.machines > 0 && !declares(&text, "variable", "vmids") {
+        let detail = "the machines' ids are given to the variable \"vmids\", which no *.tf file declares";
+        faults.push(LabFault::new(FILE, "machines", detail));
+    }
     for (at, name) in card.outputs.iter().flatten().enumerate() {
         if !declares(&text, "output", name) {
             let detail = format!("no *.tf file declares the output {name:?}");

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use flow_domain::Error;
 use flow_domain::labs::{Lab, LabCatalogue, is_lab_name};
 
 use card::Card;
@@ -18,6 +19,8 @@ use card::Card;
 /// The labs of a directory, read once.
 pub struct LabFolders {
     labs: BTreeMap<String, Arc<Lab>>,
+    /// Whether there is a cluster for those that make machines.
+    machines: bool,
 }
 
 /// One fault of a lab's folder.
@@ -52,7 +55,7 @@ impl LabFolders {
     pub fn load(root: &Path) -> Result<Self, String> {
         let mut labs = BTreeMap::new();
         let mut wrong = Vec::new();
-        let Ok(entries) = fs::read_dir(root) else { return Ok(Self { labs }) };
+        let Ok(entries) = fs::read_dir(root) else { return Ok(Self { labs, machines: true }) };
         for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
             let name = entry.file_name().to_string_lossy().into_owned();
             match read(&entry.path()) {
@@ -61,7 +64,13 @@ impl LabFolders {
             }
         }
         wrong.sort();
-        if wrong.is_empty() { Ok(Self { labs }) } else { Err(wrong.join("\n")) }
+        if wrong.is_empty() { Ok(Self { labs, machines: true }) } else { Err(wrong.join("\n")) }
+    }
+
+    /// Without a cluster, labs that make machines are known and not offered: what was launched before is still theirs.
+    pub fn where_machines_are(mut self, there: bool) -> Self {
+        self.machines = there;
+        self
     }
 }
 
@@ -71,7 +80,16 @@ impl LabCatalogue for LabFolders {
     }
 
     fn labs(&self) -> Vec<Arc<Lab>> {
-        self.labs.values().cloned().collect()
+        self.labs.values().filter(|lab| self.launchable(lab).is_ok()).cloned().collect()
+    }
+
+    fn launchable(&self, lab: &Lab) -> Result<(), Error> {
+        if self.machines || lab.machines == 0 {
+            return Ok(());
+        }
+        let public =
+            "This lab makes machines, and this service has no Proxmox VE: its operator sets proxmox.url.";
+        Err(Error::conflict("machines.none", public))
     }
 }
 

@@ -24,6 +24,13 @@ fn the_shipped_labs_can_be_read() {
     assert_eq!((lab.version.len(), lab.tutorial.starts_with("# Hello")), (64, true));
     assert!(labs.lab("web-server").is_some());
     assert!(labs.lab("../labs/hello-terraform").is_none());
+    let names = |labs: &LabFolders| labs.labs().iter().map(|lab| lab.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&labs), ["hello-terraform", "proxmox-vm", "web-server"]);
+    let without = labs.where_machines_are(false);
+    assert_eq!(names(&without), ["hello-terraform", "web-server"]);
+    let lab = without.lab("proxmox-vm").expect("what was launched before is still its learner's");
+    assert_eq!(without.launchable(&lab).unwrap_err().code, "machines.none");
+    assert!(without.launchable(&without.lab("web-server").unwrap()).is_ok());
 }
 
 #[test]
@@ -95,7 +102,7 @@ fn names_that_lead_elsewhere_are_no_labs() {
 fn what_the_card_names_must_be_declared() {
     let root = tempfile::tempdir().unwrap();
     let card = format!(
-        "{CARD}outputs = [\"url\", \"gone\"]\n[variables]\nsize = 3\nlist = [\"a\", 1]\nmissing = true\n"
+        "{CARD}machines = 1\noutputs = [\"url\", \"gone\"]\n[variables]\nsize = 3\nlist = [\"a\", 1]\nmissing = true\n"
     );
     let dir = folder(root.path(), "one", &card);
     fs::write(
@@ -104,8 +111,12 @@ fn what_the_card_names_must_be_declared() {
     )
     .unwrap();
     let keys: Vec<_> = read(&dir).unwrap_err().into_iter().map(|fault| fault.key).collect();
-    assert_eq!(keys, ["outputs.1", "variables.missing"]);
-    fs::write(dir.join("lab.toml"), card.replace("missing = true", "").replace(", \"gone\"", "")).unwrap();
+    assert_eq!(keys, ["machines", "outputs.1", "variables.missing"]);
+    fs::write(
+        dir.join("lab.toml"),
+        card.replace("missing = true", "").replace("machines = 1\n", "").replace(", \"gone\"", ""),
+    )
+    .unwrap();
     let lab = read(&dir).unwrap();
     assert_eq!((lab.variables["size"].as_str(), lab.variables["list"].as_str()), ("3", "[\"a\",1]"));
     assert_eq!(lab.outputs.as_deref(), Some(["url".to_owned()].as_slice()));

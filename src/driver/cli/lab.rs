@@ -9,7 +9,7 @@ use clap::Subcommand;
 use flow_domain::labs::Lab;
 
 use super::complain;
-use crate::app::lab::{Checked, check, list};
+use crate::app::lab::{Checked, check, lacks_machines, list};
 use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
@@ -29,7 +29,7 @@ pub fn run(config: &Config, what: What) -> ExitCode {
         }
         What::List => match list(config) {
             Ok(labs) => {
-                say(&table(&labs));
+                say(&table(&labs, |lab| lacks_machines(config, lab)));
                 ExitCode::SUCCESS
             }
             Err(faults) => {
@@ -49,9 +49,7 @@ fn told(checked: &Checked) -> String {
     let mut text = String::new();
     let mut line = |line: &str| writeln!(text, "{line}").expect("writing to a string cannot fail");
     checked.faults.iter().for_each(|fault| line(fault));
-    if let Some(skipped) = &checked.skipped {
-        line(skipped);
-    }
+    checked.notes.iter().for_each(|note| line(note));
     match (&checked.lab, checked.faults.len()) {
         (Some(lab), 0) => line(&format!("{} is in order, version {}.", lab.name, brief(lab))),
         (_, 1) => line("1 fault."),
@@ -60,17 +58,18 @@ fn told(checked: &Checked) -> String {
     text
 }
 
-fn table(labs: &[Lab]) -> String {
+fn table(labs: &[Lab], lacks_machines: impl Fn(&Lab) -> bool) -> String {
     let width = labs.iter().map(|lab| lab.name.len()).max().unwrap_or_default();
     let line = |lab: &Lab| {
         let difficulty = serde_json::to_value(lab.difficulty).unwrap_or_default();
         let difficulty = difficulty.as_str().unwrap_or_default();
         format!(
-            "{:width$}  {}  {:3} min  {difficulty:12}  {}\n",
+            "{:width$}  {}  {:3} min  {difficulty:12}  {}{}\n",
             lab.name,
             brief(lab),
             lab.minutes,
-            lab.title
+            lab.title,
+            if lacks_machines(lab) { " (needs proxmox.url)" } else { "" }
         )
     };
     labs.iter().map(line).collect()

@@ -59,7 +59,7 @@ pub(super) fn resource() -> Resource {
                 .maybe_body::<Nothing>()
                 .problem(403, &["lab.forbidden", "flow.forbidden"])
                 .problem(404, &["lab.unknown"])
-                .problem(409, &["session.finishing", "session.dirty", "session.elsewhere"]),
+                .problem(409, &["session.finishing", "session.dirty", "session.elsewhere", "machines.none"]),
             moves("/labs/{lab}/submit", "Have your work graded")
                 .takes_header(
                     "Idempotency-Key",
@@ -79,7 +79,7 @@ pub(super) fn resource() -> Resource {
                 .maybe_body::<Nothing>()
                 .problem(403, &["lab.forbidden", "flow.forbidden"])
                 .problem(404, &["lab.unknown", "session.none"])
-                .problem(409, &["session.finishing"]),
+                .problem(409, &["session.finishing", "machines.none"]),
             Operation::new(Method::Get, "/labs/{lab}/session", "Your open session of a lab")
                 .role(Role::Learner)
                 .answers::<SessionView>(200, "As it is now")

@@ -42,8 +42,40 @@ fn the_shipped_labs_are_in_order_and_listed() {
     }
     let (output, said) = lab(&["list"], &[]);
     assert!(output.status.success());
-    assert_eq!(said.lines().count(), 2, "{said}");
+    assert_eq!(said.lines().count(), 3, "{said}");
     assert!(said.contains("Hello, Terraform") && said.contains("15 min  intermediate"), "{said}");
+    let last = "A machine of your own (needs proxmox.url)";
+    assert!(said.lines().any(|line| line.starts_with("proxmox-vm") && line.ends_with(last)), "{said}");
+    let (_, said) = lab(&["list"], &CLUSTER);
+    assert!(!said.contains("needs proxmox.url"), "{said}");
+}
+
+const CLUSTER: [(&str, &str); 2] =
+    [("FLOW_PROXMOX_URL", "https://pve.example.org:8006"), ("FLOW_PROXMOX_TOKEN", "a@pam!b=c")];
+
+/// Where its provider can be had it is validated, and else that is said; in order it is both times.
+#[test]
+fn the_lab_with_a_machine_is_in_order_without_its_provider() {
+    let dir = format!("{CONFIG}/labs/proxmox-vm");
+    let (output, said) = lab(&["check", &dir], &[]);
+    assert!(output.status.success() && said.contains("proxmox-vm is in order"), "{said}");
+    let lacking = "It makes machines, and proxmox.url is not set: this service does not offer it.";
+    assert_eq!(said.lines().next(), Some(lacking), "{said}");
+    let mirror = tempfile::tempdir().unwrap();
+    let settings =
+        format!("provider_installation {{\n  filesystem_mirror {{ path = {:?} }}\n}}\n", mirror.path());
+    let file = mirror.path().join("terraform.rc");
+    fs::write(&file, settings).unwrap();
+    let away = [CLUSTER[0], CLUSTER[1], ("TF_CLI_CONFIG_FILE", file.to_str().unwrap())];
+    let (output, said) = lab(&["check", &dir], &away);
+    let first = "The *.tf files were not validated: the provider bpg/proxmox cannot be had here.";
+    assert!(output.status.success() && said.lines().next() == Some(first), "{said}");
+    // What is no Terraform at all is found all the same.
+    let root = tempfile::tempdir().unwrap();
+    let main = format!("{}\nresource {{\n", fs::read_to_string(format!("{dir}/main.tf")).unwrap());
+    let broken = folder(root.path(), "broken", CARD, &main);
+    let (output, said) = lab(&["check", &broken], &away);
+    assert!(output.status.code() == Some(1) && said.contains("*.tf: terraform init: "), "{said}");
 }
 
 #[test]
