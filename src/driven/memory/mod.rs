@@ -17,8 +17,8 @@ pub use state_copies::MemoryStateCopies;
 pub use timelines::MemoryTimelines;
 // The domain keeps these for the tests of tasks.
 pub use flow_domain::testing::{
-    MemoryDatasets, MemoryFlowStore, MemoryGradeEvidence, MemoryLabSessions, MemoryLogins, MemoryRevocations,
-    MemoryStepChecks, MemoryUsers,
+    MemoryDatasets, MemoryFlowStore, MemoryGradeEvidence, MemoryLabSessions, MemoryLedger, MemoryLogins,
+    MemoryRevocations, MemoryStepChecks, MemoryUsers,
 };
 
 use std::sync::{Mutex, MutexGuard};

@@ -16,6 +16,8 @@ const LOCK: &str = "select pg_advisory_xact_lock(7236837201)";
 const OF_SESSION: &str = "
     select vmid, pool, tag from machine_reservation
     where session_id = $1::uuid and freed_at is null order by vmid";
+/// It cannot end before what is reserved for it is known.
+const OPEN: &str = "select id from session where id = $1::uuid and ended_at is null for share";
 /// The ids that were free the longest come first, so that what a late task makes is not taken for another's.
 const RESERVE: &str = "
     insert into machine_reservation (vmid, session_id, pool, tag)
@@ -71,6 +73,9 @@ impl Ledger for PgLedger {
         let mut client = self.pool.client().await?;
         let transaction = client.transaction().await.map_err(error::from)?;
         query(&transaction, LOCK, &[]).await?;
+        if query(&transaction, OPEN, &[&session.0]).await?.is_empty() {
+            return Err(Error::conflict("session.ended", "This session is over."));
+        }
         let (pool, first, last) = &self.machines;
         let tag = format!("fm-{session}");
         let (low, high) = (i32::try_from(*first), i32::try_from(*last));

@@ -8,6 +8,7 @@ mod identities;
 mod lab_sessions;
 mod lab_times;
 mod logins;
+mod machine_ledger;
 mod objects;
 mod queue;
 mod revocations;

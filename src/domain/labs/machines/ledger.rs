@@ -71,7 +71,8 @@ pub struct Reserved {
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Reserves so many ids for a session, before anything is made: the same ones when asked again. They are free again
-    /// when the session is over and no orphan has them. The conflict is `machines.none_free`.
+    /// when the session is over and no orphan has them; those that were free the longest come first. The conflicts are
+    /// `machines.none_free`, which reserves nothing, and `session.ended`.
     async fn reserve(&self, session: SessionId, count: u32) -> Result<Reservation>;
     /// Of a session, if it has one.
     async fn reservation(&self, session: SessionId) -> Result<Option<Reservation>>;
