@@ -17,6 +17,9 @@ pub async fn run(orphans: Arc<Orphans>, every: Duration) {
         tokio::time::sleep(every).await;
         match orphans.sweep().await {
             Ok(found) => {
+                if away {
+                    log::info!("orphaned machines can be looked for again");
+                }
                 away = false;
                 found.iter().filter(|orphan| !known.contains(&orphan.id)).for_each(tell);
                 known = found.iter().map(|orphan| orphan.id).collect();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Ledger, Machine, Machines, Orphan, OrphanKind, compare};
-use crate::labs::StateCopies;
+use super::{Ledger, Machine, Machines, Orphan, OrphanKind, Reserved, compare};
+use crate::labs::{SessionStatus, StateCopies};
 use crate::{Error, Result};
 
 /// Which machines are labs': those of the pool, and those with an id of the range.
@@ -54,17 +54,26 @@ impl Orphans {
         // The cluster is asked between: what is reserved or made meanwhile belongs to a session that moves.
         let before = self.ledger.reserved().await?;
         let machines = self.machines.machines().await?;
-        let mut states = Vec::new();
-        for mut reserved in self.ledger.reserved().await? {
+        let now = self.ledger.reserved().await?;
+        let over = |it: &&Reserved| !now.iter().any(|now| now.reservation.session == it.reservation.session);
+        // It ended while we looked, and its machines were perhaps still seen.
+        let moving = |it: &Reserved| Reserved { status: SessionStatus::Launching, ..it.clone() };
+        let mut states: Vec<_> = before.iter().filter(over).map(|it| (moving(it), None)).collect();
+        for mut reserved in now {
             let session = reserved.reservation.session;
             let was = before.iter().find(|it| it.reservation.session == session);
             match was {
                 Some(was) if was.status == reserved.status => {}
                 // It moved while we looked: the next look tells.
-                _ => reserved.status = crate::labs::SessionStatus::Launching,
+                _ => reserved.status = SessionStatus::Launching,
             }
             let copy = self.states.latest(session).await?;
-            let state: Option<Value> = copy.and_then(|copy| serde_json::from_slice(&copy.bytes).ok());
+            let state = copy.map(|copy| serde_json::from_slice::<Value>(&copy.bytes));
+            let state = state.transpose().unwrap_or_else(|_| {
+                // What it has nobody can say: its machines are nobody's strays.
+                reserved.status = SessionStatus::Launching;
+                None
+            });
             states.push((reserved, state));
         }
         let found = compare(&machines, &states, |machine| self.of_labs.has(machine));
@@ -85,3 +94,6 @@ impl Orphans {
         Ok(orphan)
     }
 }
+
+#[cfg(test)]
+mod tests;
