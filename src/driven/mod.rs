@@ -22,5 +22,6 @@ pub mod secrets_file;
 pub mod start_error;
 pub mod state_dir;
 pub mod terraform;
+pub mod tls;
 pub mod vault;
 pub mod workspaces;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flow_domain::labs::machines::{Machine, Machines, TaskFeed};
-use flow_domain::{Error, Result};
+use flow_domain::{Error, Kind, Result};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
@@ -26,6 +26,8 @@ use wire::Wire;
 
 /// Between two looks at a task that we wait for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Looks in a row that nobody answers: the task goes on without us.
+const MOST_UNHEARD: u32 = 5;
 /// A machine is stopped and removed in less.
 const MOST: Duration = Duration::from_secs(300);
 /// Of a node's tasks at once.
@@ -40,6 +42,7 @@ pub struct Proxmox {
 
 #[derive(Deserialize)]
 struct Resource {
+    /// `qemu` or `lxc`, as it stands in paths.
     #[serde(rename = "type", default)]
     kind: String,
     vmid: Option<u32>,
@@ -77,6 +80,12 @@ impl Proxmox {
         self.wire.get::<Value>("version").await.map(drop)
     }
 
+    /// Virtual machines and containers, which share their ids.
+    async fn resources(&self) -> Result<Vec<Resource>> {
+        let resources: Vec<Resource> = self.wire.get("cluster/resources?type=vm").await?;
+        Ok(resources.into_iter().filter(|it| ["qemu", "lxc"].contains(&it.kind.as_str())).collect())
+    }
+
     async fn listed(&self, node: &str, vmid: u32, since: Timestamp) -> Result<Vec<Listed>> {
         // Left out, `source` is the archive alone: what runs would not be there.
         let path =
@@ -100,9 +109,18 @@ impl Proxmox {
     async fn ended(&self, upid: &str) -> Result<()> {
         let node = Upid::parse(upid).map(|upid| upid.node).ok_or_else(|| wire::away(&"no task's id"))?;
         let start = Instant::now();
+        let mut unheard = 0;
         loop {
             let path = format!("nodes/{node}/tasks/{}/status", escaped(upid));
-            let status: Status = self.wire.get(&path).await?;
+            let status: Status = match self.wire.get(&path).await {
+                Err(error) if error.kind == Kind::Unavailable && unheard < MOST_UNHEARD => {
+                    unheard += 1;
+                    sleep(LOOK_EVERY).await;
+                    continue;
+                }
+                status => status?,
+            };
+            unheard = 0;
             match (status.status.as_str(), status.exitstatus.as_deref()) {
                 ("stopped", Some(exit)) if exit == "OK" || exit.starts_with("WARNINGS") => return Ok(()),
                 ("stopped", exit) => {
@@ -123,13 +141,11 @@ impl Machines for Proxmox {
     }
 
     async fn machines(&self) -> Result<Vec<Machine>> {
-        let resources: Vec<Resource> = self.wire.get("cluster/resources?type=vm").await?;
         let machine = |it: Resource| {
-            let known = ["qemu", "lxc"].contains(&it.kind.as_str());
-            let vmid = it.vmid.filter(|_| known)?;
+            let vmid = it.vmid?;
             Some(Machine { vmid, name: it.name, node: it.node, pool: it.pool, status: it.status })
         };
-        Ok(resources.into_iter().filter_map(machine).collect())
+        Ok(self.resources().await?.into_iter().filter_map(machine).collect())
     }
 
     /// Asked with the token that Terraform has: a token sees its own tasks without further rights.
@@ -138,11 +154,11 @@ impl Machines for Proxmox {
     }
 
     async fn delete(&self, vmid: u32) -> Result<()> {
-        let machines = self.machines().await?;
-        let Some(machine) = machines.into_iter().find(|machine| machine.vmid == vmid) else {
+        let machines = self.resources().await?;
+        let Some(machine) = machines.into_iter().find(|machine| machine.vmid == Some(vmid)) else {
             return Ok(());
         };
-        let base = format!("nodes/{}/qemu/{vmid}", machine.node);
+        let base = format!("nodes/{}/{}/{vmid}", machine.node, machine.kind);
         if machine.status == "running" {
             let upid: String = self.wire.call(Method::POST, &format!("{base}/status/stop")).await?;
             self.ended(&upid).await?;

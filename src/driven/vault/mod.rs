@@ -102,7 +102,7 @@ impl Vault {
 
     /// Whether it answers, is not sealed, and lets us in.
     pub async fn check(&self) -> Result<()> {
-        let health = self.wire.get("sys/health?standbyok=true", None).await?;
+        let health = self.wire.health().await?;
         match health.status {
             200 | 429 | 472 | 473 => {}
             503 => return Err(away("The Vault is sealed.", &"503")),

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use flow_domain::{Error, Result};
 use reqwest::header::HeaderValue;
-use reqwest::{Certificate, Client, RequestBuilder, Url, redirect};
+use reqwest::{Client, RequestBuilder, Url, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::VaultOptions;
 use super::token::Token;
+use crate::driven::tls;
 
 const CALL: Duration = Duration::from_secs(10);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -52,8 +53,7 @@ impl Answer {
 
 impl Wire {
     pub fn new(options: &VaultOptions) -> std::result::Result<Self, String> {
-        let mut base =
-            Url::parse(&options.url).map_err(|error| format!("secrets.url is no URL: {error}."))?;
+        let mut base = tls::address("secrets.url", &options.url)?;
         base.set_path("/v1/");
         let mut client = Client::builder()
             .user_agent(concat!("flow-manager/", env!("CARGO_PKG_VERSION")))
@@ -62,10 +62,7 @@ impl Wire {
             .redirect(redirect::Policy::none())
             .no_proxy();
         if let Some(file) = &options.ca_file {
-            let unread = |why: &dyn std::fmt::Display| format!("secrets.ca_file cannot be used: {why}.");
-            let pem = std::fs::read(file).map_err(|error| unread(&error))?;
-            let roots = Certificate::from_pem_bundle(&pem).map_err(|error| unread(&error))?;
-            client = roots.into_iter().fold(client, |client, root| client.add_root_certificate(root));
+            client = tls::trusting(client, "secrets.ca_file", file)?;
         }
         let client = client.build().map_err(|error| format!("The Vault cannot be called: {error}."))?;
         let namespace = options.namespace.as_deref().map(HeaderValue::from_str).transpose();
@@ -86,6 +83,11 @@ impl Wire {
         self.base.join(path).map_err(Error::internal)
     }
 
+    /// How the Vault is, which is nothing of a namespace's: asked in one it is refused.
+    pub async fn health(&self) -> Result<Answer> {
+        answer(self.client.get(self.url("sys/health?standbyok=true")?)).await
+    }
+
     async fn send(&self, mut request: RequestBuilder, token: Option<&Token>) -> Result<Answer> {
         if let Some(token) = token {
             let mut value = HeaderValue::from_str(&token.text).map_err(|_| away(&"its token"))?;
@@ -95,16 +97,31 @@ impl Wire {
         if let Some(namespace) = &self.namespace {
             request = request.header("X-Vault-Namespace", namespace);
         }
-        let mut response = request.send().await.map_err(|error| away(&error.without_url()))?;
-        let status = response.status().as_u16();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| away(&error.without_url()))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MOST_BYTES {
-                return Err(away(&"its answer is too long"));
-            }
+        answer(request).await
+    }
+}
+
+async fn answer(request: RequestBuilder) -> Result<Answer> {
+    let mut response = request.send().await.map_err(|error| unreached(&error.without_url()))?;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| away(&error.without_url()))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MOST_BYTES {
+            return Err(away(&"its answer is too long"));
         }
-        Ok(Answer { status, body })
+    }
+    Ok(Answer { status, body })
+}
+
+fn unreached(error: &reqwest::Error) -> Error {
+    let cause = tls::chain(error);
+    match tls::refusal(error) {
+        Some(why) => {
+            let public = format!("The Vault's certificate is refused: {why}.");
+            Error::unavailable("secret.unavailable", public).because(cause)
+        }
+        None => away(&cause),
     }
 }
 

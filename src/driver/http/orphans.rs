@@ -28,11 +28,13 @@ pub(super) fn resource() -> Resource {
             Operation::new(Method::Get, "/orphans", "Machines in no state, and machines not in Proxmox")
                 .role(Role::Operator)
                 .answers::<OrphanList>(200, "As a comparison finds them now")
+                .problem(403, &["machines.forbidden"])
                 .problem(503, &["machines.unavailable"]),
             Operation::new(Method::Post, "/orphans/{id}/delete", "Remove an orphaned machine")
                 .role(Role::Operator)
                 .maybe_body::<Nothing>()
                 .answers::<Orphan>(200, "It is gone")
+                .problem(403, &["machines.forbidden"])
                 .problem(404, &["orphan.unknown"])
                 .problem(409, &["machines.failed"])
                 .problem(503, &["machines.unavailable"]),
