@@ -17,6 +17,7 @@ pub(super) fn terraform(config: &Config, stores: &Stores, programs: Arc<ChildPro
         search_path: std::env::var("PATH").unwrap_or_default(),
         at_once: settings.at_once.get(),
         places_dir: settings.places_dir.clone(),
+        ca_file: config.proxmox.ca_file.clone(),
         patience: Patience {
             init: seconds(settings.init_timeout_s.get()),
             plan: seconds(settings.plan_timeout_s.get()),

@@ -90,7 +90,7 @@ impl TerraformCli {
         let program = Program {
             path: binary.to_owned(),
             args: command.args(),
-            env: place.environment(&self.options.search_path, &job.variables),
+            env: place.environment(&self.options, &job.variables),
             cwd: job.dir.clone(),
             record_dir: place.record(command),
             stdin: None,

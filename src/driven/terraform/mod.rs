@@ -43,6 +43,8 @@ pub struct TerraformOptions {
     pub at_once: usize,
     /// Shared by all services of a host whose commands are to be counted together.
     pub places_dir: Option<PathBuf>,
+    /// PEM of an authority that providers trust as well: of the cluster that labs make machines on.
+    pub ca_file: Option<PathBuf>,
     pub patience: Patience,
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use flow_domain::ports::TerraformJob;
 use rustix::fs::{FallocateFlags, fallocate};
 
+use super::TerraformOptions;
 use crate::driven::process::record::{Record, private_dir, write_atomically};
 
 /// A state of some hundred objects, and the lines around it.
@@ -190,18 +191,21 @@ impl Place {
     /// Built from nothing: what the service has in its own environment is not for a lab.
     pub fn environment(
         &self,
-        search_path: &str,
+        options: &TerraformOptions,
         variables: &BTreeMap<String, String>,
     ) -> BTreeMap<String, String> {
         let path = |path: PathBuf| path.to_string_lossy().into_owned();
         let mut environment = BTreeMap::from([
-            ("PATH".to_owned(), search_path.to_owned()),
+            ("PATH".to_owned(), options.search_path.clone()),
             ("HOME".to_owned(), path(self.home())),
             ("TF_IN_AUTOMATION".to_owned(), "1".to_owned()),
             ("TF_INPUT".to_owned(), "0".to_owned()),
             ("CHECKPOINT_DISABLE".to_owned(), "1".to_owned()),
             ("TF_CLI_CONFIG_FILE".to_owned(), path(self.cli_config())),
         ]);
+        // As Go has it: in place of the system's file of authorities, beside those of its directories.
+        let trusted = options.ca_file.as_ref().and_then(|file| std::path::absolute(file).ok());
+        environment.extend(trusted.map(|file| ("SSL_CERT_FILE".to_owned(), path(file))));
         environment.extend(variables.iter().map(|(name, value)| (format!("TF_VAR_{name}"), value.clone())));
         environment
     }

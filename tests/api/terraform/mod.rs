@@ -109,6 +109,7 @@ fn options(search_path: String) -> TerraformOptions {
         search_path,
         at_once: 2,
         places_dir: None,
+        ca_file: None,
         patience: Patience::default(),
     }
 }
