@@ -1,5 +1,7 @@
 //! Secrets from a real Vault.
 
+mod certificates;
+
 use std::time::{Duration, Instant};
 
 use flow_domain::flows::secret::Secrets;

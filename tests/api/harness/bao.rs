@@ -3,12 +3,12 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::app::guard;
-use super::free_port;
+use super::{Certificate, free_port};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const ROOT: &str = "root-token-of-a-test";
@@ -16,10 +16,13 @@ const ROOT: &str = "root-token-of-a-test";
 /// Killed with the value, or with this process.
 pub struct TestBao {
     port: u16,
+    /// Where it is reached by HTTPS, if it is.
+    https_port: Option<u16>,
     process: Child,
     guard: Child,
     unseal_key: String,
     _said: NamedTempFile,
+    _listener: Option<TempDir>,
     /// Of the AppRole `fm`, which may read all below `secret/lab/`.
     pub role_id: String,
     pub secret_id: String,
@@ -28,6 +31,15 @@ pub struct TestBao {
 impl TestBao {
     /// Tokens of its AppRole have this lease, in seconds, and live this long at most.
     pub async fn start(lease_s: u64, longest_s: u64) -> Self {
+        Self::serve(lease_s, longest_s, None).await
+    }
+
+    /// Reached by HTTPS as well, with this certificate.
+    pub async fn with(certificate: &Certificate) -> Self {
+        Self::serve(3600, 7200, Some(certificate)).await
+    }
+
+    async fn serve(lease_s: u64, longest_s: u64, certificate: Option<&Certificate>) -> Self {
         // The one above is for other servers of a cluster.
         let (port, _) = (free_port(), free_port());
         let said = NamedTempFile::new().unwrap();
@@ -35,16 +47,22 @@ impl TestBao {
         let mut command = Command::new(program);
         command.args(["server", "-dev", "-dev-no-store-token", "-dev-root-token-id", ROOT]);
         command.arg(format!("-dev-listen-address=127.0.0.1:{port}"));
+        let listener = certificate.map(listener);
+        if let Some((dir, _)) = &listener {
+            command.arg(format!("-config={}", dir.path().join("listener.hcl").display()));
+        }
         command.env("HOME", "/tmp").stdin(Stdio::null());
         command.stdout(said.reopen().unwrap()).stderr(said.reopen().unwrap());
         let process = command.spawn().expect("openbao: `scripts/setup openbao`");
         let guard = guard(process.id());
         let mut bao = Self {
             port,
+            https_port: listener.as_ref().map(|(_, port)| *port),
             process,
             guard,
             unseal_key: String::new(),
             _said: said,
+            _listener: listener.map(|(dir, _)| dir),
             role_id: String::new(),
             secret_id: String::new(),
         };
@@ -65,6 +83,10 @@ impl TestBao {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    pub fn https_url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.https_port.expect("it has a certificate"))
+    }
+
     /// A call with all rights; the answer's body.
     pub async fn root(&self, method: Method, path: &str, body: Value) -> Value {
         let (status, body) = self.call(ROOT, method, path, body).await;
@@ -75,6 +97,19 @@ impl TestBao {
     pub async fn call(&self, token: &str, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
         let request = reqwest::Client::new().request(method, format!("{}/v1/{path}", self.url()));
         let request = request.header("X-Vault-Token", token);
+        self.sent(request, body).await
+    }
+
+    /// With all rights, in a namespace.
+    pub async fn within(&self, namespace: &str, method: Method, path: &str, body: Value) -> Value {
+        let request = reqwest::Client::new().request(method, format!("{}/v1/{path}", self.url()));
+        let request = request.header("X-Vault-Token", ROOT).header("X-Vault-Namespace", namespace);
+        let (status, body) = self.sent(request, body).await;
+        assert!(status.is_success(), "{namespace}/{path}: {status} {body}");
+        body
+    }
+
+    async fn sent(&self, request: RequestBuilder, body: Value) -> (StatusCode, Value) {
         let request = if body.is_null() { request } else { request.json(&body) };
         let answer = request.send().await.unwrap();
         let status = answer.status();
@@ -132,6 +167,17 @@ impl TestBao {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// The settings of a listener with TLS, and its port.
+fn listener(certificate: &Certificate) -> (TempDir, u16) {
+    let (dir, port, _) = (tempfile::tempdir().unwrap(), free_port(), free_port());
+    let settings = format!(
+        "listener \"tcp\" {{\n  address = \"127.0.0.1:{port}\"\n  tls_cert_file = {:?}\n  tls_key_file = {:?}\n}}\n",
+        certificate.file, certificate.key
+    );
+    std::fs::write(dir.path().join("listener.hcl"), settings).unwrap();
+    (dir, port)
 }
 
 impl Drop for TestBao {

@@ -4,11 +4,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::app::guard;
-use super::free_port;
+use super::{Certificate, free_port};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -19,24 +18,29 @@ pub struct TestPve {
     process: Child,
     guard: Child,
     dir: TempDir,
+    certificate: Certificate,
 }
 
 impl TestPve {
     pub const TOKEN: &str = "root@pam!ci=11111111-2222-3333-4444-555555555555";
 
+    /// With a certificate that nobody else vouches for.
     pub async fn start() -> Self {
-        let (port, faults, dir) = (free_port(), free_port(), tempfile::tempdir().unwrap());
-        let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-        let mut openssl = Command::new("openssl");
-        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
-        openssl.args(["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]);
-        openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
-        let made = openssl.stderr(Stdio::null()).status().expect("openssl: `scripts/setup openssl`");
-        assert!(made.success());
+        let dir = tempfile::tempdir().unwrap();
+        let certificate = Certificate::of_itself(dir.path());
+        Self::serve(dir, certificate).await
+    }
+
+    pub async fn with(certificate: Certificate) -> Self {
+        Self::serve(tempfile::tempdir().unwrap(), certificate).await
+    }
+
+    async fn serve(dir: TempDir, certificate: Certificate) -> Self {
+        let (port, faults) = (free_port(), free_port());
         let root = env!("CARGO_MANIFEST_DIR");
         let mut command = Command::new("python3");
         command.arg(format!("{root}/tests/api/proxmox/fake.py"));
-        command.args([port.to_string(), faults.to_string()]).arg(&certificate).arg(&key);
+        command.args([port.to_string(), faults.to_string()]).arg(&certificate.file).arg(&certificate.key);
         command
             .env("PYTHONPATH", format!("{root}/.tools/fakepve"))
             .stdin(Stdio::null())
@@ -44,7 +48,7 @@ impl TestPve {
         command.stderr(std::fs::File::create(dir.path().join("said")).unwrap());
         let process = command.spawn().expect("fakepve: `scripts/setup fakepve`");
         let guard = guard(process.id());
-        let pve = Self { port, faults, process, guard, dir };
+        let pve = Self { port, faults, process, guard, dir, certificate };
         let start = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", faults)).is_err() {
             let said = std::fs::read_to_string(pve.dir.path().join("said")).unwrap_or_default();
@@ -58,21 +62,18 @@ impl TestPve {
         format!("https://127.0.0.1:{}", self.port)
     }
 
-    pub fn certificate(&self) -> std::path::PathBuf {
-        self.dir.path().join("cert.pem")
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
     }
 
     pub fn fingerprint(&self) -> String {
-        let mut openssl = Command::new("openssl");
-        openssl.args(["x509", "-outform", "der", "-in"]).arg(self.certificate());
-        let der = openssl.output().unwrap().stdout;
-        let digits = flow_domain::hex(Sha256::digest(der)).to_uppercase();
-        digits
-            .as_bytes()
-            .chunks(2)
-            .map(|byte| std::str::from_utf8(byte).unwrap())
-            .collect::<Vec<_>>()
-            .join(":")
+        self.certificate.fingerprint()
+    }
+
+    /// Its requests so far: `GET /api2/json/version`.
+    pub async fn seen(&self) -> Vec<String> {
+        let url = format!("http://127.0.0.1:{}/seen", self.faults);
+        reqwest::get(url).await.unwrap().json().await.unwrap()
     }
 
     /// Does something behind everybody's back.

@@ -19,11 +19,17 @@ async def main():
     async def call(request):
         body = await request.json()
         result = getattr(pve, body["m"])(*body.get("a", []), **body.get("k", {}))
+        if asyncio.iscoroutine(result):
+            result = await result
         return web.json_response({"ok": str(result)})
+
+    async def seen(request):
+        return web.json_response([f"{method} {path}" for method, path, _ in pve.requests])
 
     await pve.start(certificate, key)
     app = web.Application()
     app.router.add_post("/call", call)
+    app.router.add_get("/seen", seen)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", faults).start()

@@ -1,8 +1,15 @@
 //! Machines of labs, on a Proxmox VE that makes nothing.
 
+<<<<<<< HEAD
 mod feed;
 mod slow;
 mod tasks;
+=======
+mod certificates;
+mod faults;
+mod offered;
+mod sweeping;
+>>>>>>> 513e2bd (tests/proxmox: The sweeper by itself, certificates, faults, containers and the lab that needs a cluster; tests/vault: Certificates and namespaces)
 
 use flow_domain::labs::machines::Machines;
 use flow_manager::driven::proxmox::{Proxmox, ProxmoxOptions};
@@ -50,7 +57,7 @@ variable "proxmox_token" {
   sensitive = true
 }
 resource "terraform_data" "x" {
-  provisioner "local-exec" { command = "echo the token is $TF_VAR_proxmox_token" }
+  provisioner "local-exec" { command = "echo the token is $TF_VAR_proxmox_token; echo trusted: $SSL_CERT_FILE" }
 }
 output "vmids" { value = var.vmids }
 output "pool" { value = var.pool }
@@ -59,13 +66,18 @@ output "leak" { value = nonsensitive(var.proxmox_token) }
 "#;
 
 async fn bench(pve: &TestPve, vmids: &str) -> Bench {
+    bench_with(pve, vmids, &[]).await
+}
+
+async fn bench_with(pve: &TestPve, vmids: &str, more: &[(&str, &str)]) -> Bench {
     let (url, fingerprint) = (pve.url(), pve.fingerprint());
-    let settings = [
+    let mut settings = vec![
         ("FLOW_PROXMOX_URL", url.as_str()),
         ("FLOW_PROXMOX_TOKEN", TestPve::TOKEN),
         ("FLOW_PROXMOX_FINGERPRINT", fingerprint.as_str()),
         ("FLOW_PROXMOX_VMIDS", vmids),
     ];
+    settings.extend(more);
     Bench::with_card("machines", MAIN, "#!/bin/sh\nexit 2\n", "machines = 2\n", &settings).await
 }
 
