@@ -1,15 +1,12 @@
 //! Machines of labs, on a Proxmox VE that makes nothing.
 
-<<<<<<< HEAD
 mod feed;
 mod slow;
 mod tasks;
-=======
 mod certificates;
 mod faults;
 mod offered;
 mod sweeping;
->>>>>>> 513e2bd (tests/proxmox: The sweeper by itself, certificates, faults, containers and the lab that needs a cluster; tests/vault: Certificates and namespaces)
 
 use flow_domain::labs::machines::Machines;
 use flow_manager::driven::proxmox::{Proxmox, ProxmoxOptions};

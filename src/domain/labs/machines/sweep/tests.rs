@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
-use crate::labs::machines::MachineTask;
+use crate::labs::machines::{NoMachines, TaskFeed};
 use crate::labs::{Lab, LabCatalogue, LabSessions, StateCopy};
 use crate::testing::{MemoryLabSessions, MemoryLedger, OneLab, TempWorkspaces};
 use crate::{SessionId, UserId};
@@ -39,8 +39,8 @@ impl Machines for Cluster {
         Ok(self.there.lock().unwrap().iter().map(machine).collect())
     }
 
-    async fn tasks(&self, _vmids: &[u32], _since: Timestamp) -> Result<Vec<MachineTask>> {
-        Ok(vec![])
+    fn follow<'a>(&'a self, _vmids: &[u32], _since: Timestamp) -> Box<dyn TaskFeed + 'a> {
+        Box::new(NoMachines)
     }
 
     async fn delete(&self, vmid: u32) -> Result<()> {
