@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::definition::Definition;
 use crate::UserId;
 
-/// The most bytes of a pause's reason.
+/// The most characters of a pause's reason.
 pub const LONGEST_REASON: usize = 500;
 
 /// What a limit or a pause is about.

@@ -19,18 +19,21 @@ use super::{Answer, Handled, Operation, Resource, Services};
 #[serde(deny_unknown_fields)]
 struct Credentials {
     email: String,
-    #[schemars(extend("format" = "password", "writeOnly" = true))]
+    /// At most 71 bytes.
+    #[schemars(extend("format" = "password", "writeOnly" = true, "x-rules" = {"maxLength": 71}))]
     password: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Registration {
+    #[schemars(extend("x-rules" = {"format": "email", "maxLength": 254}))]
     email: String,
     /// 8 characters to 71 bytes, and none that everybody tries first.
-    #[schemars(extend("format" = "password", "writeOnly" = true))]
+    #[schemars(extend("format" = "password", "writeOnly" = true, "x-rules" = {"minLength": 8, "maxLength": 71}))]
     password: String,
-    /// What to call the user, 1 to 200 characters.
+    /// What to call the user: 1 to 200 characters, none of them a control character.
+    #[schemars(extend("x-rules" = {"minLength": 1, "maxLength": 200, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}))]
     name: Option<String>,
 }
 

@@ -22,6 +22,9 @@ fn everything(status: Status, request: &Request<'_>) -> Problem {
     match status.code {
         // A path parameter that does not parse forwards with 422: there is nothing at such a path.
         404 | 422 => nothing_here(request),
+        // Rocket takes a method that it has never heard of for a GET, and says only that it cannot go on. An address
+        // that cannot be understood has no path but the root.
+        400 if request.method() == Method::Get => wrong_method(request),
         400 => Problem::http(status, "request.malformed", "The request cannot be understood."),
         413 => Problem::http(status, "body.too_large", "The body is larger than 1 MiB."),
         500 => Error::internal("a handler panicked; the lines before this one say where").into(),
@@ -31,9 +34,20 @@ fn everything(status: Status, request: &Request<'_>) -> Problem {
 
 /// Rocket routes by method too and calls a wrong one 404.
 fn nothing_here(request: &Request<'_>) -> Problem {
+    match allowed(request).contains(request.method().as_str()) {
+        true => nothing(),
+        false => wrong_method(request),
+    }
+}
+
+fn nothing() -> Problem {
+    Error::not_found("path.unknown", "There is nothing at this path.").into()
+}
+
+fn wrong_method(request: &Request<'_>) -> Problem {
     let allowed = allowed(request);
-    if allowed.is_empty() || allowed.contains(request.method().as_str()) {
-        return Error::not_found("path.unknown", "There is nothing at this path.").into();
+    if allowed.is_empty() {
+        return nothing();
     }
     let allow: Vec<&str> = allowed.into_iter().collect();
     let allow = allow.join(", ");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flow_domain::flows::Definition;
 use flow_domain::flows::engine::FlowPlan;
 use flow_domain::flows::gate::PauseCard;
 use flow_domain::flows::run::Run;
@@ -41,8 +42,10 @@ impl JsonSchema for FlowReference {
         "FlowReference".into()
     }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": ["string", "object"]})
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let name = json!({"type": "string", "minLength": 1, "maxLength": 200});
+        let either = json!([name, generator.subschema_for::<Definition>()]);
+        schemars::json_schema!({"type": ["string", "object"], "x-rules": {"type": null, "anyOf": either}})
     }
 }
 
@@ -172,7 +175,7 @@ pub(super) fn answer(run: &Run, prefer: Prefer, default_wait_s: u64) -> Handled 
 #[get("/flow-manager/flows")]
 fn flows(services: &State<Services>, caller: Learner, query: Query) -> Handled {
     query.only(&[])?;
-    let card = |definition: &flow_domain::flows::Definition| FlowCard {
+    let card = |definition: &Definition| FlowCard {
         name: definition.name.clone(),
         description: definition.description.clone(),
         input: definition.input.clone().unwrap_or_else(|| json!({"type": "object"})),

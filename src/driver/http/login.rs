@@ -6,6 +6,7 @@ use rocket::http::Method;
 use rocket::{State, post, routes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::body::MaybeJsonBody;
 use super::visitor::Visitor;
@@ -15,13 +16,33 @@ use super::{Answer, Handled, Operation, Resource, Services};
 /// anonymous one.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-rules" = {"anyOf": doors()}))]
 struct Login {
     email: Option<String>,
     /// 1 to 32 ASCII letters, digits, `.`, `_` and `-`; compared without case.
+    #[schemars(extend("x-rules" = {"pattern": "^[A-Za-z0-9._-]{1,32}$"}))]
     username: Option<String>,
-    /// With a username that nobody has, the new account's: 8 characters to 71 bytes.
-    #[schemars(extend("format" = "password", "writeOnly" = true))]
+    /// At most 71 bytes. With a username that nobody has, the new account's: 8 characters or more, and none that
+    /// everybody tries first.
+    #[schemars(extend("format" = "password", "writeOnly" = true, "x-rules" = {"maxLength": 71}))]
     password: Option<String>,
+}
+
+/// Which of the fields go together.
+fn doors() -> Value {
+    let (given, absent) = (json!({"type": "string"}), json!({"type": "null"}));
+    let door = |title: &str, required: &[&str]| {
+        let field = |name: &str| if required.contains(&name) { given.clone() } else { absent.clone() };
+        let [email, username, password] = ["email", "username", "password"].map(field);
+        let fields = json!({"email": email, "username": username, "password": password});
+        json!({"title": title, "required": required, "properties": fields})
+    };
+    json!([
+        door("With an address", &["email", "password"]),
+        door("With a name, which is signed up if it is new", &["username", "password"]),
+        door("With a name of one's own for a while", &["username"]),
+        door("As nobody", &[]),
+    ])
 }
 
 #[derive(Serialize, JsonSchema)]

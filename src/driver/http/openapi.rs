@@ -1,16 +1,20 @@
 //! The OpenAPI page, made from what each resource says of its operations.
 
+mod page;
+mod parameters;
+
 use std::collections::BTreeMap;
 
 use flow_domain::users::Role;
 use rocket::Route;
-use rocket::http::{Method, Status};
-use schemars::generate::SchemaSettings;
+use rocket::http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::examples;
-use super::problem::ProblemBody;
+pub(super) use page::document;
+use page::{both, problem, request_id, words};
+use parameters::{in_header, in_path, in_query, names_in};
 
 /// Calls that are answered without the database.
 const NEEDS_NOTHING: [&str; 6] = ["/livez", "/readyz", "/health", "/metrics", "/openapi.json", "/docs"];
@@ -47,9 +51,7 @@ struct Said {
 impl Operation {
     /// `path` is as OpenAPI writes it: `/flow-manager/runs/{id}`. Without a role everyone may call.
     pub fn new(method: Method, path: &'static str, summary: &'static str) -> Self {
-        let parameters =
-            names_in(path).map(|name| parameter("path", name, "", true, json!({"type": "string"})));
-        let parameters = parameters.collect();
+        let parameters = names_in(path).map(in_path).collect();
         Self {
             method,
             path,
@@ -82,13 +84,23 @@ impl Operation {
 
     /// A query parameter; `schema` is a JSON Schema.
     pub fn query(mut self, name: &'static str, description: &'static str, schema: Value) -> Self {
-        self.parameters.push(parameter("query", name, description, false, schema));
+        self.parameters.push(in_query(name, description, schema));
+        self
+    }
+
+    /// What a part of the path may be, where its name alone does not say so.
+    pub fn part(mut self, name: &str, schema: Value) -> Self {
+        for parameter in
+            self.parameters.iter_mut().filter(|known| known["in"] == "path" && known["name"] == name)
+        {
+            parameter["schema"] = schema.clone();
+        }
         self
     }
 
     /// A header the call looks at.
     pub fn takes_header(mut self, name: &'static str, description: &'static str) -> Self {
-        self.parameters.push(parameter("header", name, description, false, json!({"type": "string"})));
+        self.parameters.push(in_header(name, description));
         self
     }
 
@@ -226,70 +238,4 @@ impl Operation {
             self.path.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
         words.fold(self.method.as_str().to_lowercase(), |id, word| format!("{id}_{word}"))
     }
-}
-
-/// Adds the media types of another answer of the same status.
-fn both(response: &mut Value, mut other: Value) {
-    let more = other.get_mut("content").and_then(Value::as_object_mut);
-    if let (Some(content), Some(more)) = (response.get_mut("content").and_then(Value::as_object_mut), more) {
-        content.append(more);
-    }
-}
-
-/// The whole page.
-pub(super) fn document(operations: &[Operation]) -> Value {
-    let mut generator = SchemaSettings::draft2020_12()
-        .with(|settings| settings.definitions_path = "/components/schemas".into())
-        .into_generator();
-    let _ = generator.subschema_for::<ProblemBody>();
-    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-    for operation in operations {
-        let method = operation.method.as_str().to_lowercase();
-        paths.entry(operation.path).or_default().insert(method, operation.render(&mut generator));
-    }
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Flow Manager",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Chains of tasks, run one after another, durably, and watched live over plain HTTP.",
-        },
-        "paths": paths,
-        "components": {
-            "schemas": generator.take_definitions(true),
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-        },
-    })
-}
-
-fn parameter(place: &str, name: &str, description: &str, required: bool, schema: Value) -> Value {
-    json!({"in": place, "name": name, "description": description, "required": required, "schema": schema})
-}
-
-/// Without codes it may have any.
-fn problem(description: &str, codes: &[&str]) -> Value {
-    let mut schema = json!({"$ref": "#/components/schemas/Problem"});
-    let mut description = description.to_owned();
-    if !codes.is_empty() {
-        schema["properties"] = json!({"code": {"enum": codes}});
-        description.push_str(&format!(": `{}`", codes.join("`, `")));
-    }
-    json!({
-        "description": description,
-        "headers": Map::from_iter([request_id()]),
-        "content": {"application/problem+json": {"schema": schema}},
-    })
-}
-
-fn request_id() -> (String, Value) {
-    let header = json!({"description": "As in the service's log", "schema": {"type": "string"}});
-    (super::requests::REQUEST_ID.to_owned(), header)
-}
-
-fn words(status: u16) -> &'static str {
-    Status::new(status).reason_lossy()
-}
-
-fn names_in(path: &'static str) -> impl Iterator<Item = &'static str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }

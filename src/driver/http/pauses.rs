@@ -15,8 +15,9 @@ use super::{Answer, Handled, Operation, Resource, Services};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PauseFlows {
-    /// Why, for whoever asks what a run waits for; at most 500 bytes.
+    /// Why, for whoever asks what a run waits for; at most 500 characters.
     #[serde(default)]
+    #[schemars(extend("x-rules" = {"maxLength": 500}))]
     reason: Option<String>,
 }
 

@@ -6,6 +6,9 @@ use std::ops::RangeInclusive;
 use flow_domain::{Error, Fault, Kind, Result};
 use rocket::request::{FromRequest, Outcome, Request};
 
+/// The largest number that every reader of JSON keeps as it is (RFC 8259, section 6).
+pub(super) const LARGEST: i64 = (1 << 53) - 1;
+
 /// The query, decoded.
 #[derive(Clone, Debug, Default)]
 pub struct Query(Vec<(String, String)>);

@@ -15,17 +15,23 @@ use super::body::JsonBody;
 use super::event_stream::LastEventId;
 use super::guards::Caller;
 use super::leash::leash;
-use super::query::Query;
+use super::query::{LARGEST, Query};
 use super::room_stream::{Form, LINES, RoomStream};
 use super::{Answer, Handled, Operation, Problem, Resource, Services};
 
 const DEFAULT_TIMEOUT_S: i64 = 60;
 const MAX_TIMEOUT_S: i64 = 3600;
+/// What the domain takes for a message, as a pattern: what moves a cursor or turns a text's direction is nowhere in it,
+/// and something in it is no space either.
+const TEXT: &str = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028-\u202f\u205f\u2066-\u2069\u3000][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$";
+/// A room's name likewise.
+const NAME: &str = r"^(lab\.[A-Za-z0-9_.-]+|session\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?![Ll][Aa][Bb]\.|[Ss][Ee][Ss][Ss][Ii][Oo][Nn]\.|\.{1,2}$)[A-Za-z0-9_.-]+)$";
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewMessage {
-    /// One line: 1 to 4,000 characters, none of them a control character.
+    /// One line: 1 to 4,000 characters, one that is no space among them, and none a control character.
+    #[schemars(extend("x-rules" = {"minLength": 1, "maxLength": 4000, "pattern": TEXT}))]
     text: String,
 }
 
@@ -43,8 +49,11 @@ struct Left {
 
 pub(super) fn resource() -> Resource {
     let room = "/room/{name}";
+    let name = || json!({"type": "string", "minLength": 1, "maxLength": 64, "pattern": NAME});
     let refusals = |operation: Operation| {
         operation
+            .part("name", name())
+            .part("message", json!({"type": "integer", "minimum": 1}))
             .role(Role::Anonymous)
             .problem(400, &["room.name_invalid"])
             .problem(403, &["room.forbidden"])
@@ -59,7 +68,7 @@ pub(super) fn resource() -> Resource {
         .query(
             "after",
             "Number of the last message seen: what came since is sent first. 0: the whole history",
-            json!({"type": "integer", "minimum": 0}),
+            json!({"type": "integer", "minimum": 0, "maximum": LARGEST}),
         )
         .takes_header("Last-Event-ID", "The same as `after`, which wins")
         .takes_header("Accept", "`text/event-stream` for server-sent events, each with a message as its data")
@@ -83,6 +92,7 @@ pub(super) fn resource() -> Resource {
     let who = Operation::new(Method::Get, "/room/{name}/who", "Who reads a room")
         .answers::<Present>(200, "Everyone with a stream of it open, each once");
     let left = Operation::new(Method::Delete, "/room/{name}/me", "Leave a room")
+        .part("name", name())
         .role(Role::Anonymous)
         .problem(400, &["room.name_invalid"])
         .answers::<Left>(200, "All your streams of it end");
@@ -104,7 +114,7 @@ async fn read(
 ) -> Result<RoomStream, Problem> {
     query.only(&["timeout", "after"])?;
     let timeout = query.number("timeout", 1..=MAX_TIMEOUT_S)?.unwrap_or(DEFAULT_TIMEOUT_S);
-    let after = query.number("after", 0..=i64::MAX)?.or(last.0);
+    let after = query.number("after", 0..=LARGEST)?.or(last.0);
     let Caller(verified) = caller;
     let room = RoomName::parse(name)?;
     let seat = services.streams.seat(verified.caller.id)?;
@@ -177,5 +187,41 @@ async fn used(
     match room.place() {
         Place::Session(id) => services.labs.touch_by_id(caller, id).await,
         Place::Lab(_) | Place::Open => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flow_domain::SessionId;
+    use flow_domain::rooms::Text;
+
+    use super::*;
+
+    fn fits(pattern: &str) -> jsonschema::Validator {
+        jsonschema::validator_for(&json!({"type": "string", "maxLength": 64, "pattern": pattern})).unwrap()
+    }
+
+    #[test]
+    fn the_page_says_of_a_message_what_the_domain_says() {
+        let page = fits(TEXT);
+        for letter in (0..0x3100).filter_map(char::from_u32) {
+            for text in [format!("{letter}"), format!("a{letter}b"), format!(" {letter} ")] {
+                assert_eq!(page.is_valid(&json!(text)), Text::parse(&text).is_ok(), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_says_of_a_name_what_the_domain_says() {
+        let page = fits(NAME);
+        let session = SessionId::new();
+        let ours = format!("session.{session}");
+        let names =
+            ["a", "lobby", "...", "labs", "lab.hello", "lab.", "Lab.x", "LAB.", ".", "..", "", "a b", "é"];
+        let more =
+            [&*ours, "session.7", "Session.7", "sessions", "a\n", &ours.to_uppercase(), &"x".repeat(64)];
+        for name in names.into_iter().chain(more).chain([&*"x".repeat(65)]) {
+            assert_eq!(page.is_valid(&json!(name)), RoomName::parse(name).is_ok(), "{name:?}");
+        }
     }
 }

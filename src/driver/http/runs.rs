@@ -19,7 +19,7 @@ use super::event_stream::{EventsOrList, OfRun, follow};
 use super::guards::{Learner, Operator};
 use super::idempotency::IdempotencyKey;
 use super::leash::leash;
-use super::query::Query;
+use super::query::{LARGEST, Query};
 use super::run_view::{RunView, path_of};
 use super::traced::Traced;
 use super::{Answer, Handled, Operation, Problem, Resource, Services};
@@ -82,7 +82,11 @@ pub(super) fn resource() -> Resource {
                 .problem(404, &["run.unknown"]),
             Operation::new(Method::Get, "/flow-manager/runs/{id}/events", "Follow a run")
                 .role(Role::Learner)
-                .query("after", "Number of the last event seen", json!({"type": "integer", "minimum": 0}))
+                .query(
+                    "after",
+                    "Number of the last event seen",
+                    json!({"type": "integer", "minimum": 0, "maximum": LARGEST}),
+                )
                 .query(
                     "wait",
                     "Seconds to wait for the first event",
@@ -187,7 +191,7 @@ async fn events(
 ) -> Result<EventsOrList, Problem> {
     query.only(&["after", "wait"])?;
     let run = services.flows.run(&caller, run_id(id)?).await?.id;
-    let after = query.number("after", 0..=i64::MAX)?;
+    let after = query.number("after", 0..=LARGEST)?;
     let wait = query.number("wait", 0..=300)?;
     if after.is_none() && wait.is_none() {
         let (seat, leash) = (services.streams.seat(caller.id)?, leash(services, caller.0));

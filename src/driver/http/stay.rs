@@ -20,7 +20,7 @@ use super::lab_view::SessionView;
 use super::labs::{Nothing, SubmitLab, moves, waited};
 use super::leash::leash;
 use super::prefer::Prefer;
-use super::query::Query;
+use super::query::{LARGEST, Query};
 use super::sessions::session_id;
 use super::{Answer, Handled, Operation, Problem, Resource, Services};
 
@@ -63,7 +63,11 @@ pub(super) fn resource() -> Resource {
                 .problem(409, &["session.not_ready", "session.ending", "session.no_extension"]),
             Operation::new(Method::Get, "/sessions/{id}/timeline", "All that happens in a session")
                 .role(Role::Learner)
-                .query("after", "Number of the last entry seen", json!({"type": "integer", "minimum": 0}))
+                .query(
+                    "after",
+                    "Number of the last entry seen",
+                    json!({"type": "integer", "minimum": 0, "maximum": LARGEST}),
+                )
                 .query(
                     "wait",
                     "Seconds to wait for the first entry",
@@ -133,7 +137,7 @@ async fn timeline(
 ) -> Result<EventsOrList, Problem> {
     query.only(&["after", "wait"])?;
     let session = services.labs.session(&caller, session_id(id)?).await?;
-    let after = query.number("after", 0..=i64::MAX)?;
+    let after = query.number("after", 0..=LARGEST)?;
     let wait = query.number("wait", 0..=300)?;
     services.labs.touch(&caller, &session).await?;
     if after.is_none() && wait.is_none() {

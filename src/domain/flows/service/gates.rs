@@ -24,8 +24,11 @@ impl Flows {
         {
             return Err(Error::not_found("flow.unknown", "There is no such flow."));
         }
-        if reason.as_ref().is_some_and(|reason| reason.len() > LONGEST_REASON || reason.contains('\0')) {
-            let detail = format!("at most {LONGEST_REASON} bytes, and no NUL");
+        if reason
+            .as_ref()
+            .is_some_and(|reason| reason.chars().count() > LONGEST_REASON || reason.contains('\0'))
+        {
+            let detail = format!("at most {LONGEST_REASON} characters, and no NUL");
             let fault = Fault::new("/reason", "pause.reason_invalid", detail);
             return Err(Error::invalid("pause.reason_invalid", "This reason cannot be kept.", vec![fault]));
         }

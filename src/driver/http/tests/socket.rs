@@ -72,10 +72,21 @@ fn headers_never_reach_the_log_though_rocket_would_print_them_all() {
 fn what_rocket_cannot_parse_has_the_envelope_too() {
     server::runtime(2).unwrap().block_on(async {
         let listening = Listening::start().await;
-        let answer = listening.send("BREW /me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-        assert!(answer.to_lowercase().contains("x-request-id: "), "{answer}");
-        assert!(answer.contains("\"code\":\"request.malformed\""), "{answer}");
+        for (line, status, code, allowed) in [
+            ("CONNECT example.org:443", 400, "request.malformed", None),
+            ("BREW /me", 405, "method.not_allowed", Some("get, head")),
+            ("QUERY /room/lobby", 405, "method.not_allowed", Some("get, head, post")),
+            ("BREW /nowhere", 404, "path.unknown", None),
+        ] {
+            let answer =
+                listening.send(&format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{line}: {answer}");
+            let answer = answer.to_lowercase();
+            assert!(answer.contains("x-request-id: ") && answer.contains("nosniff"), "{line}: {answer}");
+            assert!(answer.contains(&format!("\"code\":\"{code}\"")), "{line}: {answer}");
+            let allow = answer.lines().find_map(|line| line.strip_prefix("allow: "));
+            assert_eq!(allow, allowed, "{line}: {answer}");
+        }
         listening.stop().await.unwrap();
     });
 }
