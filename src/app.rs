@@ -26,6 +26,7 @@ mod stores;
 mod terraform;
 mod upkeep;
 pub mod users;
+mod watched;
 mod working;
 
 use std::path::Path;
@@ -85,18 +86,13 @@ pub fn child(dir: &Path) -> ExitCode {
     ExitCode::from(child_main(dir).clamp(0, 255) as u8)
 }
 
-/// Brings the database to this version's schema.
-pub fn migrate(config: Config) -> Result<(), StartError> {
+/// Brings the database to this version's schema; the names of what that took.
+pub fn migrate(config: Config) -> Result<Vec<&'static str>, StartError> {
     let state = StateDir::open(config.state.dir.as_deref())?;
     let database = Database::open(&config, &state)?;
     let applied = migrate_blocking(database.config.clone(), MIGRATIONS);
     database.close()?;
-    let applied = applied.map_err(|error| StartError::new(error.public.clone()).because(error))?;
-    match applied.as_slice() {
-        [] => println!("The schema is up to date."),
-        applied => println!("Applied: {}", applied.join(", ")),
-    }
-    Ok(())
+    applied.map_err(|error| StartError::new(error.public.clone()).because(error))
 }
 
 /// Makes every part and hands each what it needs; nothing is started yet.
@@ -179,7 +175,7 @@ fn assemble(
         Arc::new(ProcessMeters),
     ]));
     let services = Services {
-        metrics,
+        metrics: metrics.clone(),
         identity: identity.clone(),
         openid: openid.door.clone(),
         access_tokens: openid.access_tokens.clone(),
@@ -219,6 +215,7 @@ fn assemble(
             identity,
             passwords,
             programs,
+            metrics,
             readiness,
             vault: kept.vault,
             orphans: cluster.orphans,

@@ -33,6 +33,7 @@ use crate::driven::vault::Vault;
 use crate::driver::cli::banner;
 use crate::driver::events::{self, Lines};
 use crate::driver::http::health::Readiness;
+use crate::driver::http::metrics::Metrics;
 use crate::driver::http::server;
 use crate::driver::{schedule, session_time, sweep};
 
@@ -84,6 +85,7 @@ pub(super) struct Service {
     pub identity: Arc<Identity>,
     pub passwords: Arc<dyn Passwords>,
     pub programs: Arc<ChildPrograms>,
+    pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     /// Its token is kept alive, and revoked.
     pub vault: Option<Arc<Vault>>,

@@ -7,6 +7,7 @@ use flow_domain::flows::FlowStore;
 
 use super::running::{Service, StopSignals};
 use super::stores::Stores;
+use super::watched::Watched;
 use super::{assemble, keep_memory_private};
 use crate::config::Config;
 use crate::driven::postgres::PgFlowStore;
@@ -69,6 +70,12 @@ pub(super) fn flow_store(
 
 impl Service {
     async fn work(self, mut stop: StopSignals) -> Result<(), StartError> {
+        let watched = match self.config.metrics.address {
+            Some(address) => {
+                Some(Watched::listen(address, self.metrics.clone(), self.readiness.clone()).await?)
+            }
+            None => None,
+        };
         let starting = async {
             self.migrate().await?;
             self.set_to_work().await
@@ -78,9 +85,14 @@ impl Service {
             _ = stop.recv() => None,
         };
         if let Some(work) = work {
+            self.readiness.set_ready();
             log::info!("ready to work");
             stop.recv().await;
+            self.readiness.set_draining();
             self.end(work).await;
+        }
+        if let Some(watched) = watched {
+            watched.stop().await;
         }
         log::info!("stopped");
         self.stores.close().await

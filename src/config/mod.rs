@@ -1,5 +1,6 @@
 //! Settings: the embedded `config/default.toml`, a file, the environment; checked as a whole before anything starts.
 
+mod metrics;
 mod oidc;
 mod overlay;
 mod proxmox;
@@ -15,6 +16,7 @@ use flow_domain::flows::Alias;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+pub use metrics::Metrics;
 pub use oidc::{Oidc, TokenCheck};
 use overlay::Override;
 pub use proxmox::Proxmox;
@@ -46,6 +48,7 @@ pub struct Config {
     pub http: Http,
     pub exec: Exec,
     pub worker: Worker,
+    pub metrics: Metrics,
     pub log: Log,
     pub aliases: BTreeMap<String, Alias>,
     #[serde(skip)]

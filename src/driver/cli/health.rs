@@ -1,21 +1,39 @@
-//! `flow-manager health`: asks the service on this machine whether it is ready, for container health checks. An image
-//! then needs no HTTP client, and the check follows the settings.
+//! `flow-manager health`: asks the service or the worker on this machine whether it is ready, for container health
+//! checks. An image then needs no HTTP client, and the check follows the settings.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::complain;
-use crate::config::{Config, Server};
+use clap::Args;
+
+use super::{MISUSED, complain};
+use crate::config::Config;
 
 /// For each of connecting, sending and receiving: a health check has three seconds as a rule.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// More than any answer of `/readyz`.
 const LONGEST: u64 = 16 * 1024;
 
-pub fn run(config: &Config) -> ExitCode {
-    let address = nearest(&config.server);
+#[derive(Args, Debug)]
+pub struct Health {
+    /// Ask the `work` that runs here, at metrics.address
+    #[arg(long)]
+    work: bool,
+}
+
+/// Container engines know of 0 and 1 alone, so that nobody who answers is no other failure here.
+pub fn run(config: &Config, asked: &Health) -> ExitCode {
+    let address = match (asked.work, config.metrics.address) {
+        (false, _) => SocketAddr::new(config.server.address, config.server.port),
+        (true, Some(address)) => address,
+        (true, None) => {
+            complain(&"metrics.address is not set: a worker listens on nothing without it");
+            return ExitCode::from(MISUSED);
+        }
+    };
+    let address = nearest(address);
     match ask(address) {
         Ok(200) => ExitCode::SUCCESS,
         Ok(status) => failed(&format!("http://{address}/readyz answers {status}: not ready")),
@@ -29,13 +47,13 @@ fn failed(sentence: &str) -> ExitCode {
 }
 
 /// Where the service can be reached from its own machine.
-fn nearest(server: &Server) -> SocketAddr {
-    let address = match server.address {
+fn nearest(listens: SocketAddr) -> SocketAddr {
+    let address = match listens.ip() {
         IpAddr::V4(every) if every.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(every) if every.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         one => one,
     };
-    SocketAddr::new(address, server.port)
+    SocketAddr::new(address, listens.port())
 }
 
 /// The status of the answer to `GET /readyz`.
@@ -96,16 +114,8 @@ mod tests {
     #[test]
     fn a_service_on_every_interface_is_asked_on_the_nearest() {
         for (listens, asked) in [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.1.2.3", "10.1.2.3")] {
-            let server = Server {
-                address: listens.parse().unwrap(),
-                port: 9,
-                workers: 0,
-                drain_s: 0,
-                public_url: None,
-                trusted_proxies: vec![],
-                cors_origins: vec![],
-            };
-            assert_eq!(nearest(&server), SocketAddr::new(asked.parse().unwrap(), 9));
+            let address = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 9);
+            assert_eq!(nearest(address(listens)), address(asked));
         }
     }
 }

@@ -8,9 +8,11 @@ mod client;
 mod health;
 mod key;
 mod lab;
+mod migrate;
 mod queue;
 mod remote;
 mod task;
+mod terminal;
 mod user;
 mod watch;
 
@@ -28,6 +30,8 @@ use crate::{app, logging};
 
 /// Asked for something that cannot be done as asked: a wrong argument or setting.
 const MISUSED: u8 = 2;
+/// No service answers where one was called.
+const AWAY: u8 = 3;
 
 /// Runs flows: chains of tasks, one after another, durably, started and watched over plain HTTP.
 #[derive(Debug, Parser)]
@@ -55,20 +59,22 @@ Commands that call a service (run runs why cancel plan watch chat) sign in by --
 FLOW_PASSWORD say, at --server or FLOW_URL:
   FLOW_EMAIL=ada@example.org FLOW_PASSWORD=… flow-manager run hello --input '{}' --watch
 
-Exit status: 0 done, 1 failed or refused, 2 wrong arguments or settings, 3 no service answers.";
+Every command that prints something takes --json: one object, or one a line where there may be many.
+Exit status, of every command: 0 done, 1 failed or refused, 2 wrong arguments or settings, 3 no service answers.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the HTTP interface and run flows, until Ctrl-C or SIGTERM
     Serve,
-    /// Run flows without serving: a process beside `serve`, on this machine or another, with the same database
+    /// Run flows without serving: a process beside `serve`, on this machine or another, with the same database. It
+    /// listens on nothing, unless metrics.address says where it may be watched
     Work,
     /// Bring the database to this version's schema, then end; `serve` does so by itself
-    Migrate,
-    /// Show the settings in force, secrets masked, and test each part; nothing is changed
-    Check,
+    Migrate(migrate::Migrate),
+    /// Show the settings in force, secrets masked, and test each part; nothing is changed. Exit status 1: one failed
+    Check(check::Check),
     /// Ask the service that runs here whether it is ready; exit status 0 says yes. For container health checks
-    Health,
+    Health(health::Health),
     /// Talk in a room of a service, from a terminal or a script
     Chat(chat::Chat),
     /// Show what a run does until it is over; exit status 0 says that it succeeded
@@ -88,15 +94,10 @@ pub enum Command {
     /// Bring back what `backup` wrote, into an empty place
     Restore(backup::Restore),
     /// Look at labs: which there are, and what is wrong with one
-    Lab {
-        #[command(subcommand)]
-        what: lab::What,
-    },
+    Lab(lab::LabCommand),
     /// Make, list and change accounts, beside a running service or without one
-    #[command(subcommand)]
     User(user::UserCommand),
     /// Change the key that signs tokens, beside a running service or without one
-    #[command(subcommand)]
     Key(key::KeyCommand),
     /// Look after the events that could not be dealt with
     #[command(subcommand)]
@@ -147,13 +148,13 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Serve => app::serve(config),
         Command::Work => app::work(config),
-        Command::Migrate => app::migrate(config),
+        Command::Migrate(asked) => migrate::run(config, &asked),
         Command::Queue(command) => queue::run(&config, command),
         Command::User(command) => user::run(&config, command),
         Command::Key(command) => key::run(&config, command),
-        Command::Check => return check::run(&config),
-        Command::Health => return health::run(&config),
-        Command::Lab { what } => return lab::run(&config, what),
+        Command::Check(asked) => return check::run(&config, &asked),
+        Command::Health(asked) => return health::run(&config, &asked),
+        Command::Lab(command) => return lab::run(&config, command),
         Command::Backup(asked) => backup::backup(&config, &asked),
         Command::Restore(asked) => backup::restore(&config, &asked),
         _ => unreachable!("the others were run above, without settings"),

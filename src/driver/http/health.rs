@@ -10,7 +10,7 @@ use flow_domain::health::{Condition, Health, Probe};
 use flow_domain::users::Role;
 use futures_util::future::join_all;
 use rocket::http::{Method, Status};
-use rocket::{State, get, routes};
+use rocket::{Route, State, get, routes};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -161,14 +161,19 @@ pub(super) fn resource() -> Resource {
     }
 }
 
+/// Of a process that serves nothing else.
+pub(super) fn bare_routes() -> Vec<Route> {
+    routes![livez, readyz]
+}
+
 #[get("/livez")]
 fn livez() -> Handled {
     Answer::ok(&AllWell { status: "ok" })
 }
 
 #[get("/readyz")]
-fn readyz(services: &State<Services>) -> Handled {
-    services.readiness.check()?;
+fn readyz(readiness: &State<Arc<Readiness>>) -> Handled {
+    readiness.check()?;
     Answer::ok(&AllWell { status: "ok" })
 }
 

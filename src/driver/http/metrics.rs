@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 
 use super::query::Query;
 use super::request_meters::RequestMeters;
-use super::{Answer, Handled, Operation, Resource, Services};
+use super::{Answer, Handled, Operation, Resource};
 
 const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Before all names but those that every client of Prometheus uses.
@@ -71,9 +71,13 @@ pub(super) fn resource() -> Resource {
 }
 
 #[get("/metrics")]
-async fn metrics(services: &State<Services>, requests: &State<Arc<RequestMeters>>, query: Query) -> Handled {
+async fn metrics(
+    metrics: &State<Arc<Metrics>>,
+    requests: &State<Arc<RequestMeters>>,
+    query: Query,
+) -> Handled {
     query.only(&[])?;
-    let text = services.metrics.text(requests).await?;
+    let text = metrics.text(requests).await?;
     Ok(Answer::of_type(Status::Ok, MEDIA, text.into_bytes()))
 }
 

@@ -109,6 +109,8 @@ pub fn build(settings: &HttpSettings, services: Services) -> Rocket<Build> {
             }
             Box::pin(async {})
         }))
+        .manage(services.metrics.clone())
+        .manage(services.readiness.clone())
         .manage(services)
         .manage(settings.edge.clone())
         .register("/", catchers::all());
@@ -120,6 +122,26 @@ pub fn build(settings: &HttpSettings, services: Services) -> Rocket<Build> {
     }
     let page = Page(openapi::document(&operations));
     let rocket = rocket.mount("/", routes![page]).manage(page).manage(Operations(operations));
+    let meters = RequestMeters::of(rocket.routes());
+    rocket.manage(Arc::new(meters))
+}
+
+/// What a process without the HTTP interface shows to those who watch it: whether it lives and is ready, and what it
+/// counts.
+pub fn build_watched(
+    settings: &HttpSettings,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+) -> Rocket<Build> {
+    let rocket = rocket::custom(config(settings))
+        .attach(Shield::new())
+        .attach(Requests)
+        .manage(metrics)
+        .manage(readiness)
+        .manage(settings.edge.clone())
+        .register("/", catchers::all())
+        .mount("/", health::bare_routes())
+        .mount("/", metrics::resource().routes);
     let meters = RequestMeters::of(rocket.routes());
     rocket.manage(Arc::new(meters))
 }

@@ -3,6 +3,7 @@
 mod ingesting;
 mod labels;
 mod sharing;
+mod watched;
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -23,6 +24,11 @@ pub struct Worker {
 impl Worker {
     /// With the service's database, a state directory of its own, and these settings.
     pub fn beside(app: &TestApp, more: &[(&str, &str)]) -> Self {
+        Self::over(&app.db.url(), more)
+    }
+
+    /// With a database that need not be there.
+    pub fn over(database: &str, more: &[(&str, &str)]) -> Self {
         let state = tempfile::tempdir().unwrap();
         let log = File::create(state.path().join("log")).unwrap();
         let mut worker = Command::new(env!("CARGO_BIN_EXE_flow-manager"));
@@ -32,7 +38,7 @@ impl Worker {
             }
         });
         worker.arg("work").current_dir(env!("CARGO_MANIFEST_DIR")).envs(more.iter().copied());
-        worker.env("FLOW_DATABASE_URL", app.db.url()).env("FLOW_STATE_DIR", state.path());
+        worker.env("FLOW_DATABASE_URL", database).env("FLOW_STATE_DIR", state.path());
         worker.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let process = worker.spawn().unwrap();
         // Should this process be killed, its pipe ends and the guard kills the worker.
