@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flow_domain::{Error, hex};
 use jiff::Timestamp;
@@ -42,14 +43,33 @@ pub struct Restored {
     pub note: Option<&'static str>,
 }
 
+/// How far it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    pub doing: &'static str,
+    pub done: u64,
+    /// About; 0 when nobody knows.
+    pub total: u64,
+    pub of: Unit,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Unit {
+    Tables,
+    Bytes,
+}
+
+/// Hears of each part before it begins, and then how far that is.
+pub type Tell = Arc<dyn Fn(Progress) + Send + Sync>;
+
 /// Writes the backup to `file`. The database is of one moment; files are read after it, as they are then.
-pub fn backup(config: &Config, file: &Path, with_key: bool) -> Result<(), StartError> {
+pub fn backup(config: &Config, file: &Path, with_key: bool, tell: &Tell) -> Result<(), StartError> {
     if file.exists() {
         return Err(StartError::new(format!("{} is there already.", file.display())));
     }
     let state = config.state.dir.clone().unwrap_or_else(state_dir::default_path);
     let staging = beside(file, "parts")?;
-    let done = write(config, file, &state, &staging, with_key);
+    let done = write(config, file, &state, &staging, with_key, tell);
     let _ = fs::remove_dir_all(&staging);
     done
 }
@@ -60,11 +80,17 @@ fn write(
     state: &Path,
     staging: &Path,
     with_key: bool,
+    tell: &Tell,
 ) -> Result<(), StartError> {
     let (to, bin_dir) = (staging.join(DUMP), config.database.bin_dir.clone());
     with_database(config, async |database| {
-        let (database, to) = (database.clone(), to.clone());
-        let dumped = tokio::task::spawn_blocking(move || dump::dump(&database, bin_dir.as_deref(), &to));
+        let total = dump::tables(database).await;
+        let (database, to, tell) = (database.clone(), to.clone(), tell.clone());
+        let tell =
+            move |done| tell(Progress { doing: "dumping the database", done, total, of: Unit::Tables });
+        tell(0);
+        let dumped =
+            tokio::task::spawn_blocking(move || dump::dump(&database, bin_dir.as_deref(), &to, &tell));
         dumped.await.map_err(Error::internal)?.map_err(|error| Error {
             public: error.sentence,
             cause: error.cause,
@@ -89,11 +115,12 @@ fn write(
     if !kept.is_empty() {
         folders.push((state, kept));
     }
-    pack(file, &folders)
+    let tell = |done, total| tell(Progress { doing: "packing", done, total, of: Unit::Bytes });
+    pack(file, &folders, &tell)
 }
 
 /// Brings a backup back where there is nothing yet: neither in the state directory nor in the database.
-pub fn restore(config: &Config, file: &Path) -> Result<Restored, StartError> {
+pub fn restore(config: &Config, file: &Path, tell: &Tell) -> Result<Restored, StartError> {
     let state = StateDir::open(config.state.dir.as_deref())?;
     let home = state.path().to_owned();
     let there = KEPT.iter().chain(&[KEY, "postgres"]).find(|name| home.join(name).exists());
@@ -104,7 +131,7 @@ pub fn restore(config: &Config, file: &Path) -> Result<Restored, StartError> {
     }
     let staging = home.join("restore");
     fs::create_dir(&staging).map_err(unwritten)?;
-    let done = bring_back(config, file, &state, &staging);
+    let done = bring_back(config, file, &state, &staging, tell);
     let _ = fs::remove_dir_all(&staging);
     done
 }
@@ -114,8 +141,10 @@ fn bring_back(
     file: &Path,
     state: &StateDir,
     staging: &Path,
+    tell: &Tell,
 ) -> Result<Restored, StartError> {
-    unpack(file, staging)?;
+    let unpacking = |done, total| tell(Progress { doing: "unpacking", done, total, of: Unit::Bytes });
+    unpack(file, staging, &unpacking)?;
     let no_backup = || StartError::new(format!("{} is no backup of this program.", file.display()));
     let manifest = fs::read(staging.join(MANIFEST)).map_err(|_| no_backup())?;
     let manifest: Manifest = serde_json::from_slice(&manifest).map_err(|_| no_backup())?;
@@ -130,7 +159,7 @@ fn bring_back(
     let own_key = fs::read_to_string(staging.join(KEY)).ok();
     let note = key_note(config, &manifest, own_key.as_deref())?;
     let database = Database::open(config, state)?;
-    let filled = fill(config, &database, &staging.join(DUMP));
+    let filled = fill(config, &database, &staging.join(DUMP), tell);
     database.close()?;
     filled?;
     for name in KEPT.iter().chain(&[KEY]).filter(|name| staging.join(name).exists()) {
@@ -139,13 +168,17 @@ fn bring_back(
     Ok(Restored { at: manifest.at, note })
 }
 
-fn fill(config: &Config, database: &Database, from: &Path) -> Result<(), StartError> {
+fn fill(config: &Config, database: &Database, from: &Path, tell: &Tell) -> Result<(), StartError> {
     if !dump::is_empty(&database.config)? {
         return Err(StartError::new(
             "The database has tables already: a backup is brought back into an empty one.",
         ));
     }
-    dump::restore(&database.config, config.database.bin_dir.as_deref(), from)?;
+    let bin_dir = config.database.bin_dir.as_deref();
+    let total = dump::tables_in(bin_dir, from);
+    let filling = |done| tell(Progress { doing: "filling the database", done, total, of: Unit::Tables });
+    filling(0);
+    dump::restore(&database.config, bin_dir, from, &filling)?;
     let migrated = migrate_blocking(database.config.clone(), MIGRATIONS);
     migrated.map(drop).map_err(|error| StartError { sentence: error.public, cause: error.cause })
 }

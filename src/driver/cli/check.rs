@@ -4,13 +4,26 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use clap::Args;
+use serde_json::{Value, json};
+
 use crate::app::check::{Part, State, parts};
 use crate::config::{Config, Setting};
 
-pub fn run(config: &Config) -> ExitCode {
+#[derive(Args, Debug)]
+pub struct Check {
+    /// One JSON object: settings and parts
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(config: &Config, asked: &Check) -> ExitCode {
     let parts = parts(config);
     let failed = parts.iter().filter(|part| matches!(part.state, State::Failed(_))).count();
-    let report = format!("{}\n{}", settings(config.masked()), states(&parts));
+    let report = match asked.json {
+        true => format!("{}\n", object(config.masked(), &parts)),
+        false => format!("{}\n{}", settings(config.masked()), states(&parts)),
+    };
     // A reader that has seen enough, such as `head`, is no failure of the check.
     let _ = std::io::stdout().write_all(report.as_bytes());
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -33,14 +46,29 @@ fn settings(settings: &[Setting]) -> String {
     text
 }
 
+fn object(settings: &[Setting], parts: &[Part]) -> Value {
+    let setting =
+        |Setting { name, value, origin }: &Setting| json!({"name": name, "value": value, "origin": origin});
+    let part = |part: &Part| {
+        let (word, detail) = said(&part.state);
+        json!({"name": part.name, "state": word.to_lowercase(), "detail": detail})
+    };
+    let settings: Vec<Value> = settings.iter().map(setting).collect();
+    json!({"settings": settings, "parts": parts.iter().map(part).collect::<Vec<_>>()})
+}
+
+fn said(state: &State) -> (&'static str, &str) {
+    match state {
+        State::Works(detail) => ("ok", detail),
+        State::Absent(detail) => ("none", detail),
+        State::Failed(detail) => ("FAILED", detail),
+    }
+}
+
 fn states(parts: &[Part]) -> String {
     let mut text = String::from("Parts\n");
     for part in parts {
-        let (word, detail) = match &part.state {
-            State::Works(detail) => ("ok", detail),
-            State::Absent(detail) => ("none", detail),
-            State::Failed(detail) => ("FAILED", detail),
-        };
+        let (word, detail) = said(&part.state);
         writeln!(text, "  {:10} {word:6} {detail}", part.name).expect("writing to a string cannot fail");
     }
     text
@@ -49,6 +77,15 @@ fn states(parts: &[Part]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_reads_the_same_as_people() {
+        let part = Part { name: "database", state: State::Failed("away".into()) };
+        let setting = Setting { name: "server.port".into(), value: "1".into(), origin: "default".into() };
+        let told = object(&[setting], &[part]);
+        assert_eq!(told["parts"][0], json!({"name": "database", "state": "failed", "detail": "away"}));
+        assert_eq!(told["settings"][0]["value"], "1");
+    }
 
     #[test]
     fn a_setting_that_someone_set_says_where() {

@@ -5,31 +5,45 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use flow_domain::labs::Lab;
+use serde_json::{Value, json};
 
 use super::complain;
 use crate::app::lab::{Checked, check, lacks_machines, list};
 use crate::config::Config;
 
+#[derive(Args, Debug)]
+pub struct LabCommand {
+    /// JSON: of `check` one object, of `list` one a line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
 #[derive(Debug, Subcommand)]
-pub enum What {
+enum What {
     /// List every fault of a lab's folder, with file and key; with terraform there, what it finds as well
     Check { dir: PathBuf },
     /// List the labs of the configuration
     List,
 }
 
-pub fn run(config: &Config, what: What) -> ExitCode {
+pub fn run(config: &Config, LabCommand { json, what }: LabCommand) -> ExitCode {
     match what {
         What::Check { dir } => {
             let checked = check(config, &dir);
-            say(&told(&checked));
+            say(&if json { format!("{}\n", report(&checked)) } else { told(&checked) });
             if checked.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         What::List => match list(config) {
             Ok(labs) => {
-                say(&table(&labs, |lab| lacks_machines(config, lab)));
+                say(&if json {
+                    labs.iter().map(|lab| format!("{}\n", card(lab))).collect()
+                } else {
+                    table(&labs, |lab| lacks_machines(config, lab))
+                });
                 ExitCode::SUCCESS
             }
             Err(faults) => {
@@ -56,6 +70,15 @@ fn told(checked: &Checked) -> String {
         (_, faults) => line(&format!("{faults} faults.")),
     }
     text
+}
+
+fn report(checked: &Checked) -> Value {
+    json!({"lab": checked.lab.as_ref().map(card), "faults": checked.faults, "notes": checked.notes})
+}
+
+fn card(lab: &Lab) -> Value {
+    let Lab { name, version, minutes, difficulty, title, .. } = lab;
+    json!({"name": name, "version": version, "minutes": minutes, "difficulty": difficulty, "title": title})
 }
 
 fn table(labs: &[Lab], lacks_machines: impl Fn(&Lab) -> bool) -> String {

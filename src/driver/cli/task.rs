@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use serde_json::json;
 
-use super::{MISUSED, complain, print};
+use super::{complain, print};
 
 const TEMPLATE: &str = include_str!("task/template.txt");
 const LONGEST_NAME: usize = 64;
@@ -22,6 +23,9 @@ pub enum TaskCommand {
         /// The folder of the tasks
         #[arg(long, default_value = "tasks")]
         dir: PathBuf,
+        /// One JSON object: {file, list, line, test}
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -43,20 +47,45 @@ fn is_taken(text: &str) -> bool {
     WORDS.split(' ').any(|word| word == text)
 }
 
-pub fn run(TaskCommand::New { name, dir }: &TaskCommand) -> ExitCode {
+/// What was written, and what is left to do.
+struct Written {
+    file: PathBuf,
+    list: PathBuf,
+    /// For the list.
+    line: String,
+    /// A command.
+    test: String,
+}
+
+impl Written {
+    fn told(&self, as_json: bool) -> Vec<String> {
+        let Self { file, list, line, test } = self;
+        if as_json {
+            return vec![json!({"file": file, "list": list, "line": line, "test": test}).to_string()];
+        }
+        vec![
+            format!("Written: {}", file.display()),
+            format!("Add to the list tasks! in {}:", list.display()),
+            format!("    {line}"),
+            format!("Then: {test}"),
+        ]
+    }
+}
+
+pub fn run(TaskCommand::New { name, dir, json }: &TaskCommand) -> ExitCode {
     match write(dir, name) {
-        Ok(told) => {
-            print(told);
+        Ok(written) => {
+            print(written.told(*json));
             ExitCode::SUCCESS
         }
         Err(why) => {
             complain(&why);
-            ExitCode::from(MISUSED)
+            ExitCode::FAILURE
         }
     }
 }
 
-fn write(dir: &Path, name: &str) -> Result<Vec<String>, String> {
+fn write(dir: &Path, name: &str) -> Result<Written, String> {
     let (file, list) = (dir.join(format!("{name}.rs")), dir.join("lib.rs"));
     let tasks = std::fs::read_to_string(&list).map_err(|error| {
         format!("{} cannot be read ({error}): call it where the source is, or give --dir", list.display())
@@ -71,12 +100,7 @@ fn write(dir: &Path, name: &str) -> Result<Vec<String>, String> {
         ErrorKind::AlreadyExists => format!("{} is there already", file.display()),
         _ => format!("{} cannot be written: {error}", file.display()),
     })?;
-    Ok(vec![
-        format!("Written: {}", file.display()),
-        format!("Add to the list tasks! in {}:", list.display()),
-        format!("    {line}"),
-        format!("Then: cargo test -p flow-tasks {name}"),
-    ])
+    Ok(Written { file, list, line, test: format!("cargo test -p flow-tasks {name}") })
 }
 
 /// `count_words` is `CountWords`.
@@ -103,15 +127,15 @@ mod tests {
     #[test]
     fn a_file_is_written_once_and_the_line_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(write(dir.path(), "count_words").unwrap_err().contains("lib.rs"));
+        assert!(write(dir.path(), "count_words").err().unwrap().contains("lib.rs"));
         std::fs::write(dir.path().join("lib.rs"), "tasks! {\n}\n").unwrap();
-        let told = write(dir.path(), "count_words").unwrap();
+        let told = write(dir.path(), "count_words").unwrap().told(false);
         assert!(told.contains(&"    count_words::CountWords,".to_owned()), "{told:?}");
         let text = std::fs::read_to_string(dir.path().join("count_words.rs")).unwrap();
         assert!(text.contains("pub struct CountWords;") && text.contains("\"count_words\""), "{text}");
         assert!(!text.contains("TASK_NAME") && !text.contains("TaskType"));
-        assert!(write(dir.path(), "count_words").unwrap_err().contains("already"));
+        assert!(write(dir.path(), "count_words").err().unwrap().contains("already"));
         std::fs::write(dir.path().join("lib.rs"), "tasks! {\n    add_up::AddUp,\n}\n").unwrap();
-        assert!(write(dir.path(), "add_up").unwrap_err().contains("has the line"));
+        assert!(write(dir.path(), "add_up").err().unwrap().contains("has the line"));
     }
 }

@@ -4,14 +4,24 @@ use std::io::{self, BufRead, IsTerminal};
 
 use clap::{Args, Subcommand, ValueEnum};
 use flow_domain::users::{Account, Role};
+use serde_json::json;
 
 use super::print;
 use crate::app::StartError;
 use crate::app::users::{self, Change};
 use crate::config::Config;
 
+#[derive(Args, Debug)]
+pub struct UserCommand {
+    /// One JSON object a line: {id, email, username, name, role, disabled}, and the password that was made
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
 #[derive(Debug, Subcommand)]
-pub enum UserCommand {
+enum What {
     /// Make an account; asks for its password, or makes one and shows it when nobody can be asked
     Add(NewUser),
     /// Close an account and end its tokens
@@ -35,7 +45,7 @@ pub enum UserCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct NewUser {
+struct NewUser {
     #[arg(long)]
     email: Option<String>,
     /// 1 to 32 letters, digits, dots, underscores and hyphens
@@ -53,7 +63,7 @@ pub struct NewUser {
 
 /// Roles that an account can have.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Given {
+enum Given {
     Learner,
     Operator,
     Admin,
@@ -70,29 +80,44 @@ impl From<Given> for Role {
 }
 
 /// Does it and prints the account.
-pub fn run(config: &Config, command: UserCommand) -> Result<(), StartError> {
-    let change = match command {
-        UserCommand::Add(new) => return add(config, new),
-        UserCommand::List => {
-            print(users::list(config)?.iter().map(line));
+pub fn run(config: &Config, UserCommand { json, what }: UserCommand) -> Result<(), StartError> {
+    let shown = |account: &Account| if json { object(account, None) } else { line(account) };
+    let change = match what {
+        What::Add(new) => return add(config, new, json),
+        What::List => {
+            print(users::list(config)?.iter().map(shown));
             return Ok(());
         }
-        UserCommand::Disable { user } => Change::Disable { who: user },
-        UserCommand::Enable { user } => Change::Enable { who: user },
-        UserCommand::Role { user, role } => Change::Role { who: user, role: role.into() },
+        What::Disable { user } => Change::Disable { who: user },
+        What::Enable { user } => Change::Enable { who: user },
+        What::Role { user, role } => Change::Role { who: user, role: role.into() },
     };
-    print([line(&users::change(config, change)?)]);
+    print([shown(&users::change(config, change)?)]);
     Ok(())
 }
 
-fn add(config: &Config, new: NewUser) -> Result<(), StartError> {
+fn add(config: &Config, new: NewUser, json: bool) -> Result<(), StartError> {
     let NewUser { email, username, name, role, password_stdin } = new;
     let given = given_password(password_stdin)?;
     let made = given.is_none().then(|| flow_domain::hex(rand::random::<[u8; 12]>()));
     let password = given.or_else(|| made.clone()).unwrap_or_default();
     let account = users::change(config, Change::Add { email, username, name, role: role.into(), password })?;
-    print([line(&account)].into_iter().chain(made.map(|password| format!("password {password}"))));
+    if json {
+        print([object(&account, made)]);
+    } else {
+        print([line(&account)].into_iter().chain(made.map(|password| format!("password {password}"))));
+    }
     Ok(())
+}
+
+/// A made password is shown this once.
+fn object(account: &Account, made: Option<String>) -> String {
+    let mut shown = json!(account.user);
+    shown["disabled"] = json!(account.disabled);
+    if let Some(password) = made {
+        shown["password"] = json!(password);
+    }
+    shown.to_string()
 }
 
 /// None: one is to be made. Standard input is read only when that was asked for: in a script it may be anything.

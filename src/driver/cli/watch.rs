@@ -8,42 +8,31 @@ use clap::Args;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
+use super::client::{Trouble, client, run_path, signed_in};
 use super::complain;
-use super::remote::{News, Remote, SignIn, follow};
+use super::remote::{News, SignIn, follow};
 
 #[derive(Args, Debug)]
 pub struct Watch {
     /// The run's id
     run: String,
+    /// One event a line as JSON, as the service's stream has it
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     sign_in: SignIn,
 }
 
-/// How a run ended.
-enum Ended {
-    Succeeded,
-    Otherwise,
-}
-
 pub fn run(watch: &Watch) -> ExitCode {
-    match super::in_a_small_runtime(follow_run(watch)) {
-        Ok(Ended::Succeeded) => ExitCode::SUCCESS,
-        Ok(Ended::Otherwise) => ExitCode::FAILURE,
-        Err(sentence) => {
-            complain(&sentence);
-            ExitCode::FAILURE
-        }
-    }
+    client(follow_run(watch))
 }
 
-async fn follow_run(watch: &Watch) -> Result<Ended, String> {
-    let run = flow_domain::RunId::parse(&watch.run).ok_or_else(|| format!("{} is no run's id", watch.run))?;
-    let credentials = watch.sign_in.credentials().map_err(|error| error.to_string())?;
-    let remote =
-        Remote::sign_in(&watch.sign_in.server, credentials).await.map_err(|error| error.to_string())?;
+async fn follow_run(watch: &Watch) -> Result<ExitCode, Trouble> {
+    let path = run_path(&watch.run)?;
+    let remote = signed_in(&watch.sign_in).await?;
     let (tell, mut news) = mpsc::channel(64);
     let (_stay, staying) = watch::channel(true);
-    tokio::spawn(follow(Arc::new(remote), format!("/flow-manager/runs/{run}/events"), 0, tell, staying));
+    tokio::spawn(follow(Arc::new(remote), format!("{path}/events"), 0, tell, staying));
     let mut last = String::new();
     while let Some(news) = news.recv().await {
         match news {
@@ -52,16 +41,17 @@ async fn follow_run(watch: &Watch) -> Result<Ended, String> {
                 let shown: Value = serde_json::from_str(&event.data).unwrap_or_default();
                 last = event.kind;
                 // Whoever reads has seen enough.
-                if writeln!(std::io::stdout(), "{}", line(&last, &shown)).is_err() {
+                let told = if watch.json { shown.to_string() } else { line(&last, &shown) };
+                if writeln!(std::io::stdout(), "{told}").is_err() {
                     break;
                 }
             }
             News::Lost(reason) => complain(&format!("reconnecting: {reason}")),
-            News::Refused(failure) => return Err(failure.to_string()),
+            News::Refused(failure) => return Err(failure.into()),
             News::Event(_) | News::Connected => {}
         }
     }
-    Ok(if last == "run.succeeded" { Ended::Succeeded } else { Ended::Otherwise })
+    Ok(if last == "run.succeeded" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Time, type, step and what else there is, for people.

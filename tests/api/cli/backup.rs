@@ -37,8 +37,10 @@ async fn a_service_whose_state_directory_was_wiped_is_as_it_was() {
     let file = file.to_str().unwrap();
 
     // Beside the running service.
-    let told = app.command(&["backup", file]);
-    assert!(told.starts_with(file), "{told}");
+    let output = app.command_with(&["backup", file, "--json"], "");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told, json!({"file": file, "size_bytes": fs::metadata(file).unwrap().len()}));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "dumping the database\npacking\n");
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing else is left there");
     assert!(refusal(&app, &["backup", file]).contains("is there already"));
     assert!(refusal(&app, &["restore", file]).contains("in use by"));
@@ -48,7 +50,9 @@ async fn a_service_whose_state_directory_was_wiped_is_as_it_was() {
         refusal(&app, &["restore", file]).contains("already: a backup is brought back into an empty place")
     );
     wipe(&app);
-    assert!(app.command(&["restore", file]).starts_with("Restored as of "));
+    let output = app.command_with(&["restore", file], "");
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("Restored as of "));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "unpacking\nfilling the database\n");
     app.restart().await;
     let after = app.get(&path, &token).await;
     assert_eq!(after.status, StatusCode::OK, "the token, signed with a key in the database, is still good");
@@ -77,14 +81,28 @@ async fn without_its_key_a_backup_says_what_is_missing_and_another_key_is_refuse
     assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains("has no key"));
     wipe(&app);
     app.set("FLOW_STATE_KEY", &key);
-    let output = app.command_with(&["restore", file], "");
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let told: Value = serde_json::from_str(&app.command(&["restore", file, "--json"])).unwrap();
+    assert!(told["at"].is_string() && told["note"].is_null(), "{told}");
     app.restart().await;
     app.login().await;
+}
+
+#[tokio::test]
+async fn somebody_who_looks_sees_how_far_a_backup_is() {
+    let app = TestApp::start().await;
+    let place = tempfile::tempdir().unwrap();
+    let command = format!("'{}' backup backup.tar", env!("CARGO_BIN_EXE_flow-manager"));
+    // A terminal, of which every letter is kept.
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).current_dir(place.path()).envs(app.settings());
+    let output = script.stdin(std::process::Stdio::null()).output().unwrap();
+    let screen = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{screen}");
+    let bars: Vec<&str> = screen.split('\r').filter(|bar| bar.contains(" % ")).collect();
+    assert!(bars.iter().any(|bar| bar.contains("  0 % dumping the database: 0 of ")), "{screen:?}");
+    assert!(bars.iter().any(|bar| bar.contains("] 100 % dumping the database: ")), "{screen:?}");
+    assert!(bars.iter().any(|bar| bar.contains(" % packing: ")), "{screen:?}");
+    assert!(screen.trim_end().ends_with(" bytes"), "the bar goes away: {screen:?}");
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn what_cannot_be_joined_is_a_sentence_and_a_failure() {
     assert!(sentence.contains("A room's name is 1 to 64"), "{sentence}");
     let nobody = run(&["chat", "lobby", "--plain", "--server", "http://127.0.0.1:1"], None).await;
     assert!(String::from_utf8(nobody.stderr).unwrap().contains("does not answer"));
-    assert_eq!(nobody.status.code(), Some(1));
+    assert_eq!(nobody.status.code(), Some(3));
 }
 
 #[tokio::test]

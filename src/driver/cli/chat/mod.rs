@@ -12,7 +12,7 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::sync::mpsc;
 
-use super::complain;
+use super::client::{Trouble, client, signed_in};
 use super::remote::{Remote, SignIn};
 use session::{Session, Shown, Typed};
 
@@ -33,6 +33,9 @@ pub struct Chat {
     /// Lines in, lines out, for pipes and scripts; ends with its input
     #[arg(long)]
     plain: bool,
+    /// The same, each message as one JSON object a line
+    #[arg(long)]
+    json: bool,
 }
 
 /// The two ends of what goes between a session and what shows it.
@@ -42,26 +45,20 @@ struct Ends {
 }
 
 pub fn run(chat: &Chat) -> ExitCode {
-    match super::in_a_small_runtime(talk(chat)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            complain(&sentence);
-            ExitCode::FAILURE
-        }
-    }
+    client(async {
+        let remote = Arc::new(signed_in(&chat.sign_in).await?);
+        talk(chat, remote).await.map(|()| ExitCode::SUCCESS).map_err(Trouble::Otherwise)
+    })
 }
 
-async fn talk(chat: &Chat) -> Result<(), String> {
-    let credentials = chat.sign_in.credentials().map_err(|error| error.to_string())?;
-    let remote =
-        Remote::sign_in(&chat.sign_in.server, credentials).await.map_err(|error| error.to_string())?;
-    let remote = Arc::new(remote);
+async fn talk(chat: &Chat, remote: Arc<Remote>) -> Result<(), String> {
     let (show, shown) = mpsc::unbounded_channel();
     let (typed, lines) = mpsc::unbounded_channel();
     let ends = Ends { shown, typed };
-    let plain = chat.plain || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal();
+    let plain =
+        chat.plain || chat.json || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal();
     let session = tokio::spawn(Session::new(remote.clone(), show).run(chat.room.clone(), lines));
-    let shown = if plain { plain::show(ends).await } else { page::show(ends, &remote).await };
+    let shown = if plain { plain::show(ends, chat.json).await } else { page::show(ends, &remote).await };
     shown.map_err(|error| format!("the terminal failed ({error})"))?;
     session.await.map_err(|error| error.to_string())?
 }

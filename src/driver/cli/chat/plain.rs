@@ -6,7 +6,7 @@ use super::Ends;
 use super::page::printable;
 use super::session::{Shown, Typed};
 
-pub(super) async fn show(ends: Ends) -> io::Result<()> {
+pub(super) async fn show(ends: Ends, as_json: bool) -> io::Result<()> {
     let Ends { mut shown, typed } = ends;
     let input = typed.clone();
     // A thread: a read of standard input cannot be given up. It ends with the process.
@@ -29,9 +29,12 @@ pub(super) async fn show(ends: Ends) -> io::Result<()> {
         };
         match next {
             Some(Shown::Message(message)) => {
-                let line = format!("{}: {}", message.from.name, message.text);
+                let line = match as_json {
+                    true => serde_json::to_string(&message)?,
+                    false => printable(&format!("{}: {}", message.from.name, message.text)),
+                };
                 let mut out = io::stdout().lock();
-                match writeln!(out, "{}", printable(&line)).and_then(|()| out.flush()) {
+                match writeln!(out, "{line}").and_then(|()| out.flush()) {
                     // Whoever reads has seen enough.
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                         let _ = typed.send(Typed::Line("/quit".to_owned()));

@@ -6,10 +6,10 @@ use clap::Args;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
-use super::terminal::{plain, status};
 use super::{client, flow_given, input_given, run_path, signed_in};
 use crate::driver::cli::print;
 use crate::driver::cli::remote::SignIn;
+use crate::driver::cli::terminal::{plain, status};
 
 /// Your runs, the newest first; operators see all
 #[derive(Args, Debug)]

@@ -2,7 +2,6 @@
 
 mod ask;
 mod run;
-mod terminal;
 
 use std::fs;
 use std::io::{self, Read};
@@ -11,19 +10,15 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::remote::{Failure, Remote, SignIn};
-use super::{complain, in_a_small_runtime};
+use super::{AWAY, MISUSED, complain, in_a_small_runtime};
 pub use ask::{CancelRun, PlanFlow, Runs, Why, cancel, plan, runs, why};
 pub use run::{RunFlow, run};
 
-/// Asked for something that cannot be done as asked.
-const MISUSED: u8 = 2;
-/// No service answers there.
-const AWAY: u8 = 3;
-
 /// Why a command did not do what it should.
-enum Trouble {
+pub(super) enum Trouble {
     Failed(Failure),
     Misused(String),
+    Otherwise(String),
 }
 
 impl From<Failure> for Trouble {
@@ -33,7 +28,7 @@ impl From<Failure> for Trouble {
 }
 
 /// What every such command is run by: the exit status says how it ended.
-fn client(work: impl Future<Output = Result<ExitCode, Trouble>>) -> ExitCode {
+pub(super) fn client(work: impl Future<Output = Result<ExitCode, Trouble>>) -> ExitCode {
     match in_a_small_runtime(async { Ok(work.await) }) {
         Ok(Ok(code)) => code,
         Ok(Err(Trouble::Failed(failure))) => {
@@ -52,20 +47,20 @@ fn client(work: impl Future<Output = Result<ExitCode, Trouble>>) -> ExitCode {
             complain(&sentence);
             ExitCode::from(MISUSED)
         }
-        Err(sentence) => {
+        Ok(Err(Trouble::Otherwise(sentence))) | Err(sentence) => {
             complain(&sentence);
             ExitCode::FAILURE
         }
     }
 }
 
-async fn signed_in(sign_in: &SignIn) -> Result<Remote, Trouble> {
+pub(super) async fn signed_in(sign_in: &SignIn) -> Result<Remote, Trouble> {
     let credentials = sign_in.credentials().map_err(|error| Trouble::Misused(error.to_string()))?;
     Ok(Remote::sign_in(&sign_in.server, credentials).await?)
 }
 
 /// A run's id, so that nothing else becomes part of a path.
-fn run_path(text: &str) -> Result<String, Trouble> {
+pub(super) fn run_path(text: &str) -> Result<String, Trouble> {
     let run = flow_domain::RunId::parse(text);
     let run = run.ok_or_else(|| Trouble::Misused(format!("{text} is no run's id")))?;
     Ok(format!("/flow-manager/runs/{run}"))

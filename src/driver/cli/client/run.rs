@@ -10,10 +10,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::terminal::{Bar, plain, status};
 use super::{Trouble, client, flow_given, input_given, signed_in};
 use crate::driver::cli::complain;
 use crate::driver::cli::remote::{Event, News, Remote, SignIn, follow};
+use crate::driver::cli::terminal::{Bar, plain, status};
 use crate::driver::cli::watch::line;
 
 /// A run of many short steps is not asked after each.
