@@ -40,8 +40,8 @@ postman: setup ## Send the whole Postman collection to a service, and see that e
 	cargo build --locked
 	tests/postman
 
-deploy: ## Hold compose.yaml, the gateways and the systemd unit to what their own programs think of them
-	@scripts/setup podman-compose nginx
+deploy: ## Hold compose.yaml, the gateways, the systemd unit and the alert rules to what their own programs think of them
+	@scripts/setup podman-compose nginx promtool
 	@tests/deploy
 
 deny: ## Check licences, bans and sources of all dependencies
