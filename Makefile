@@ -1,7 +1,7 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-long test-web test-docs postman deploy deny schemathesis check fmt format lint docs
-.PHONY: bench bench-others bench-events bench-ingest bench-rooms soak images
+.PHONY: bench bench-others bench-events bench-ingest bench-rooms soak images compose
 
 # Where scripts/setup unpacks PostgreSQL on a machine that may not install packages; last, so that the system's wins.
 export PATH := $(PATH):$(CURDIR)/.tools/postgresql/bin
@@ -106,3 +106,7 @@ bench-rooms: ## Measure a room of 1,000 readers: latency, memory, and what strea
 images: ## Build the two images and run all of docs/containers.md with podman
 	@scripts/setup podman openssl
 	@tests/images
+
+compose: ## Start all of compose.yaml with podman, ask it, kill a part, take it down and up; needs the images
+	@scripts/setup podman podman-compose
+	@tests/compose
