@@ -5,7 +5,7 @@ use std::time::Duration;
 use flow_domain::Error;
 use flow_domain::rooms::{Message, Person, Place, RoomName};
 use flow_domain::users::Role;
-use rocket::http::Method;
+use rocket::http::{Method, Status};
 use rocket::{State, delete, get, post, routes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -155,6 +155,12 @@ async fn remove(
     query: Query,
 ) -> Handled {
     query.only(&[])?;
+    // Who is there is a place of its own, though its path looks like a message's.
+    if message == "who" {
+        let refused =
+            Problem::http(Status::MethodNotAllowed, "method.not_allowed", "This path takes GET, HEAD.");
+        return Err(refused.header("Allow", "GET, HEAD"));
+    }
     let unknown = || Error::not_found("message.unknown", "There is no such message.");
     let room = RoomName::parse(name)?;
     let id = message.parse::<i64>().ok().filter(|id| id.to_string() == message).ok_or_else(unknown)?;
