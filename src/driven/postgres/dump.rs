@@ -43,7 +43,7 @@ pub fn restore(
 /// Tables with data of their own; 0 when that cannot be found out.
 pub async fn tables(config: &Config) -> u64 {
     let counted = async {
-        let (client, connection) = config.connect(NoTls).await?;
+        let (client, connection) = config.connect(Tls).await?;
         let connection = tokio::spawn(connection);
         let sql = "select count(*) from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
                    where c.relkind = 'r' and n.nspname !~ '^(pg_|information_schema$)'";

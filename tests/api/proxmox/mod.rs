@@ -1,12 +1,12 @@
 //! Machines of labs, on a Proxmox VE that makes nothing.
 
-mod feed;
-mod slow;
-mod tasks;
 mod certificates;
 mod faults;
+mod feed;
 mod offered;
+mod slow;
 mod sweeping;
+mod tasks;
 
 use flow_domain::labs::machines::Machines;
 use flow_manager::driven::proxmox::{Proxmox, ProxmoxOptions};
