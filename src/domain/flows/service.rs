@@ -62,6 +62,18 @@ impl Flows {
         input: Value,
         idempotency: Option<Idempotency>,
     ) -> Result<Started> {
+        self.start_at(None, caller, flow, input, idempotency).await
+    }
+
+    /// Starts a flow on one machine, by its `host_id`: another that is asked leaves it to that one.
+    pub async fn start_at(
+        &self,
+        host_id: Option<String>,
+        caller: &Caller,
+        flow: Value,
+        input: Value,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Started> {
         if self.engine.is_stopping() {
             return Err(Error::unavailable(
                 "service.draining",
@@ -80,7 +92,9 @@ impl Flows {
             input: Arc::new(input),
             parent: None,
         };
-        self.started(self.engine.submit(Run::new(start, clock::now()), idempotency).await?).await
+        let mut run = Run::new(start, clock::now());
+        run.head.host_id = host_id;
+        self.started(self.engine.submit(run, idempotency).await?).await
     }
 
     /// What starting a flow would do. Whoever may start it may ask; a definition with faults is planned as far as its

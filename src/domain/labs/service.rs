@@ -142,7 +142,9 @@ impl Labs {
         input: Value,
         idempotency: Option<Idempotency>,
     ) -> Result<Started> {
-        let started = self.flows.start(caller, Value::String(flow.to_owned()), input, idempotency).await?;
+        let flow = Value::String(flow.to_owned());
+        let home = self.home(session).await?;
+        let started = self.flows.start_at(home, caller, flow, input, idempotency).await?;
         self.sessions.add_run(session.id, started.run.id).await?;
         Ok(started)
     }
@@ -190,7 +192,17 @@ impl Labs {
             key: format!("after {after}"),
             body_sha256: String::new(),
         };
-        self.flows.start(caller, Value::String(flow.to_owned()), input, Some(once)).await
+        let flow = Value::String(flow.to_owned());
+        self.flows.start_at(self.home(session).await?, caller, flow, input, Some(once)).await
+    }
+
+    /// The machine with the session's directory: of the run that made it. While nobody works there, any other does what
+    /// can be done without, with the copy of the state.
+    async fn home(&self, session: &Session) -> Result<Option<String>> {
+        match session.run {
+            Some(run) => self.flows.home_of(run).await,
+            None => Ok(None),
+        }
     }
 
     /// The caller's live session of this lab.

@@ -91,6 +91,12 @@ impl Bench {
         Self { app, token, config, desks }
     }
 
+    /// Processes that hold a lease on the work of the database.
+    pub async fn workers_alive(&self) -> i64 {
+        let sql = "select count(*) from worker where heartbeat_at > now() - interval '5 seconds'";
+        self.app.db.pool.query_opt(sql, &[]).await.unwrap().unwrap().get(0)
+    }
+
     /// Runs a flow to its end; the run.
     pub async fn run(&self, flow: &str, input: Value) -> Value {
         let answer = self.post(flow, input).await;

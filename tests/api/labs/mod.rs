@@ -12,6 +12,7 @@ mod overview;
 mod people;
 mod platform;
 mod progress;
+mod replicas;
 mod rooms;
 mod time;
 mod timeline;

@@ -31,6 +31,11 @@ impl<'a> Person<'a> {
         Self { app: &bench.app, token: token.to_owned() }
     }
 
+    /// The same one at another service over the same database.
+    pub fn at(&self, app: &'a TestApp) -> Self {
+        Self { app, token: self.token.clone() }
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.app.get(path, &self.token).await
     }

@@ -15,4 +15,13 @@ impl Flows {
     pub async fn known_run(&self, id: RunId) -> Result<Option<Run>> {
         self.store.run(id).await
     }
+
+    /// The machine that a run belongs to, or belonged to at its end; none when no process there takes such runs now.
+    pub async fn home_of(&self, id: RunId) -> Result<Option<String>> {
+        let Some(run) = self.known_run(id).await? else { return Ok(None) };
+        match &run.head.host_id {
+            Some(host) if self.store.standing(&run).await?.able_workers > 0 => Ok(Some(host.clone())),
+            _ => Ok(None),
+        }
+    }
 }
