@@ -40,6 +40,12 @@ pub fn busy(cause: impl fmt::Display) -> Error {
     Error::unavailable("database.busy", "The database is busy; try again shortly.").because(cause)
 }
 
+/// Whether the server gave up this one so that another could go on: the same again may do.
+pub fn is_deadlock(error: &Error) -> bool {
+    let state = format!("SQLSTATE {}", SqlState::T_R_DEADLOCK_DETECTED.code());
+    error.cause.as_ref().is_some_and(|cause| cause.starts_with(&state))
+}
+
 /// The database cannot be reached or is going down.
 pub fn away(cause: impl fmt::Display) -> Error {
     Error::unavailable("database.unavailable", "The database is away; try again shortly.").because(cause)

@@ -88,6 +88,16 @@ impl Operation {
         self
     }
 
+    /// A list that is read page by page.
+    pub fn paged(self, most: impl Into<i64>) -> Self {
+        let limit = json!({"type": "integer", "minimum": 1, "maximum": most.into()});
+        self.query("limit", "Entries a page, 50 when left out", limit).query(
+            "cursor",
+            "`next_cursor` of the answer before",
+            json!({"type": "string", "format": "uuid"}),
+        )
+    }
+
     /// What a part of the path may be, where its name alone does not say so.
     pub fn part(mut self, name: &str, schema: Value) -> Self {
         for parameter in

@@ -64,16 +64,7 @@ pub(super) fn resource() -> Resource {
                     "Only runs that this user started",
                     json!({"type": "string", "format": "uuid"}),
                 )
-                .query(
-                    "limit",
-                    "50 when left out",
-                    json!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
-                )
-                .query(
-                    "cursor",
-                    "`next_cursor` of the answer before",
-                    json!({"type": "string", "format": "uuid"}),
-                )
+                .paged(MAX_LIMIT)
                 .answers::<RunList>(200, "Without their tasks")
                 .problem(400, &["query.invalid"]),
             Operation::new(Method::Get, run, "A run")

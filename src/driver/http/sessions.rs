@@ -47,16 +47,7 @@ pub(super) fn resource() -> Resource {
                     "Only sessions of this status",
                     json!({"enum": SessionStatus::ALL.map(SessionStatus::as_str)}),
                 )
-                .query(
-                    "limit",
-                    "50 when left out",
-                    json!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
-                )
-                .query(
-                    "cursor",
-                    "`next_cursor` of the answer before",
-                    json!({"type": "string", "format": "uuid"}),
-                )
+                .paged(MAX_LIMIT)
                 .answers::<SessionList>(200, "Your own; operators see everybody's")
                 .problem(400, &["query.invalid"]),
             Operation::new(Method::Get, "/sessions/{id}", "A lab session, open or over")

@@ -6,7 +6,6 @@ use rocket::http::Method;
 use rocket::{State, get, post, routes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::body::JsonBody;
 use super::guards::Admin;
@@ -69,16 +68,7 @@ pub(super) fn resource() -> Resource {
         operations: vec![
             Operation::new(Method::Get, "/users", "All accounts")
                 .role(Role::Admin)
-                .query(
-                    "limit",
-                    "Accounts a page, 50 when left out",
-                    json!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
-                )
-                .query(
-                    "cursor",
-                    "`next_cursor` of the page before",
-                    json!({"type": "string", "format": "uuid"}),
-                )
+                .paged(MAX_LIMIT)
                 .answers::<Accounts>(200, "A page of them"),
             change("/users/{id}/disable", "Close an account and end its tokens")
                 .problem(409, &["user.self_disable"]),

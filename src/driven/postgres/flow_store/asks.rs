@@ -13,7 +13,23 @@ use crate::driven::postgres::error;
 use crate::driven::postgres::pool::{PgPool, column, execute, query, query_opt};
 use tokio_postgres::Row;
 
+/// How often a caller's question is put again that stood in another's way.
+const ATTEMPTS: u32 = 5;
+
+/// Asked again after a deadlock: it would be no caller's fault.
 pub(super) async fn request_cancel(pool: &PgPool, run: RunId, how: Cancel) -> Result<Option<RunStatus>> {
+    for _ in 1..ATTEMPTS {
+        match ask_to_cancel(pool, run, how).await {
+            Err(error) if error::is_deadlock(&error) => {
+                log::info!("run={run} asked to cancel again: {error}")
+            }
+            asked => return asked,
+        }
+    }
+    ask_to_cancel(pool, run, how).await
+}
+
+async fn ask_to_cancel(pool: &PgPool, run: RunId, how: Cancel) -> Result<Option<RunStatus>> {
     let mut client = pool.client().await?;
     let client = client.transaction().await.map_err(error::from)?;
     // Before the run's own row: whoever gives places away locks in this order.
