@@ -109,10 +109,11 @@ async fn the_service_killed_in_the_middle_costs_no_row() {
     let mut bench = Bench::start_with(&[("FLOW_QUEUE_URL", &url)]).await;
     fill(&bench, 0..FILES);
     let run = begin(&bench.app, &bench.token).await;
-    // While it looks the files through, twice, for a step that three processes die of is given up; then when all are.
+    // While it looks the files through, twice, for a step that three processes die of is given up; then after that.
     let registered = "select count(*) from ingest_file";
-    for files in [20, 60, FILES] {
-        until(&bench.app, registered, files as i64).await;
+    let looked = "select count(*) from step where task = 'ingest_scan' and status = 'succeeded'";
+    for (what, many) in [(registered, 20), (registered, 60), (looked, 1)] {
+        until(&bench.app, what, many).await;
         bench.app.kill_and_restart().await;
     }
     all_in(&bench.app, &bench.token, &run, (FILES * ROWS) as i64).await;
