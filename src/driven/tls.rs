@@ -33,7 +33,7 @@ pub fn trusting(client: ClientBuilder, key: &str, file: &Path) -> Result<ClientB
 }
 
 /// Why a server's certificate was refused, if that is what went wrong.
-pub fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
+fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(TlsError::InvalidCertificate(why)) = error.downcast_ref() {
@@ -47,6 +47,19 @@ pub fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
         };
     }
     None
+}
+
+/// A call that came to nothing: what `away` says of it, or that the certificate of `whose` is refused and why.
+pub fn unreached(
+    error: &reqwest::Error,
+    whose: &str,
+    away: fn(&dyn fmt::Display) -> flow_domain::Error,
+) -> flow_domain::Error {
+    let told = away(&chain(error));
+    match refusal(error) {
+        Some(why) => flow_domain::Error { public: format!("{whose} certificate is refused: {why}."), ..told },
+        None => told,
+    }
 }
 
 fn words(why: &CertificateError) -> String {
@@ -73,7 +86,7 @@ fn words(why: &CertificateError) -> String {
 }
 
 /// An error with what is behind it: the reason of a refused connection is.
-pub fn chain(error: &dyn Error) -> String {
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

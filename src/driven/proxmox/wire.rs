@@ -88,7 +88,9 @@ impl Wire {
     pub async fn answer<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<Data<T>> {
         let url = self.base.join(path).map_err(Error::internal)?;
         let request = self.client.request(method, url).header("Authorization", self.authorization.clone());
-        let mut response = request.send().await.map_err(|error| unreached(&error.without_url()))?;
+        let sent = request.send().await;
+        let mut response =
+            sent.map_err(|error| tls::unreached(&error.without_url(), "Proxmox VE's", away))?;
         let status = response.status();
         let in_line = response.extensions().get::<ReasonPhrase>().map(|it| it.as_bytes().to_vec());
         let mut body = Vec::new();
@@ -149,17 +151,6 @@ fn refused(status: u16, said: Option<String>) -> Error {
             let public = format!("Proxmox VE cannot do it at the moment{because}");
             Error::unavailable("machines.unavailable", public).because(cause)
         }
-    }
-}
-
-fn unreached(error: &reqwest::Error) -> Error {
-    let cause = tls::chain(error);
-    match tls::refusal(error) {
-        Some(why) => {
-            let public = format!("Proxmox VE's certificate is refused: {why}.");
-            Error::unavailable("machines.unavailable", public).because(cause)
-        }
-        None => away(&cause),
     }
 }
 

@@ -102,7 +102,8 @@ impl Wire {
 }
 
 async fn answer(request: RequestBuilder) -> Result<Answer> {
-    let mut response = request.send().await.map_err(|error| unreached(&error.without_url()))?;
+    let sent = request.send().await;
+    let mut response = sent.map_err(|error| tls::unreached(&error.without_url(), "The Vault's", away))?;
     let status = response.status().as_u16();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| away(&error.without_url()))? {
@@ -112,17 +113,6 @@ async fn answer(request: RequestBuilder) -> Result<Answer> {
         }
     }
     Ok(Answer { status, body })
-}
-
-fn unreached(error: &reqwest::Error) -> Error {
-    let cause = tls::chain(error);
-    match tls::refusal(error) {
-        Some(why) => {
-            let public = format!("The Vault's certificate is refused: {why}.");
-            Error::unavailable("secret.unavailable", public).because(cause)
-        }
-        None => away(&cause),
-    }
 }
 
 fn away(cause: &dyn std::fmt::Display) -> Error {

@@ -43,8 +43,8 @@ async fn only_the_certificate_that_is_meant_is_taken() {
     }
 }
 
-/// Told what was reserved.
-const MAIN: &str = r#"
+/// What a lab with machines is given.
+const GIVEN: &str = r#"
 variable "vmids" { type = list(number) }
 variable "pool" { type = string }
 variable "tag" { type = string }
@@ -53,6 +53,9 @@ variable "proxmox_token" {
   type      = string
   sensitive = true
 }
+"#;
+/// Told what was reserved.
+const MAIN: &str = r#"
 resource "terraform_data" "x" {
   provisioner "local-exec" { command = "echo the token is $TF_VAR_proxmox_token; echo trusted: $SSL_CERT_FILE" }
 }
@@ -75,7 +78,8 @@ async fn bench_with(pve: &TestPve, vmids: &str, more: &[(&str, &str)]) -> Bench 
         ("FLOW_PROXMOX_VMIDS", vmids),
     ];
     settings.extend(more);
-    Bench::with_card("machines", MAIN, "#!/bin/sh\nexit 2\n", "machines = 2\n", &settings).await
+    Bench::with_card("machines", &[GIVEN, MAIN].concat(), "#!/bin/sh\nexit 2\n", "machines = 2\n", &settings)
+        .await
 }
 
 #[tokio::test]

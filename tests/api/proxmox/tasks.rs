@@ -2,20 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::GIVEN;
 use super::slow::{Fault, SlowPve};
 use crate::harness::TestPve;
 use crate::labs::{Bench, Person};
 
 /// Two objects that end when the test says so, well or not.
 const MAIN: &str = r#"
-variable "vmids" { type = list(number) }
-variable "pool" { type = string }
-variable "tag" { type = string }
-variable "proxmox_url" { type = string }
-variable "proxmox_token" {
-  type      = string
-  sensitive = true
-}
 resource "terraform_data" "web" {
   count = 2
   provisioner "local-exec" {
@@ -35,7 +28,8 @@ async fn bench(pve: &SlowPve) -> Bench {
         ("FLOW_PROXMOX_TOKEN", TestPve::TOKEN),
         ("FLOW_PROXMOX_VMIDS", "700-709"),
     ];
-    Bench::with_card("machines", MAIN, "#!/bin/sh\nexit 2\n", "machines = 2\n", &settings).await
+    Bench::with_card("machines", &[GIVEN, MAIN].concat(), "#!/bin/sh\nexit 2\n", "machines = 2\n", &settings)
+        .await
 }
 
 /// A launch, both of whose objects are under way; and its session's path.

@@ -18,15 +18,16 @@ const ATTEMPTS: u32 = 5;
 
 /// Asked again after a deadlock: it would be no caller's fault.
 pub(super) async fn request_cancel(pool: &PgPool, run: RunId, how: Cancel) -> Result<Option<RunStatus>> {
-    for _ in 1..ATTEMPTS {
+    let mut attempt = 1;
+    loop {
         match ask_to_cancel(pool, run, how).await {
-            Err(error) if error::is_deadlock(&error) => {
-                log::info!("run={run} asked to cancel again: {error}")
+            Err(error) if attempt < ATTEMPTS && error::is_deadlock(&error) => {
+                log::info!("run={run} asked to cancel again: {error}");
+                attempt += 1;
             }
             asked => return asked,
         }
     }
-    ask_to_cancel(pool, run, how).await
 }
 
 async fn ask_to_cancel(pool: &PgPool, run: RunId, how: Cancel) -> Result<Option<RunStatus>> {

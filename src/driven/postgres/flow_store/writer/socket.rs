@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use futures_util::task::AtomicWaker;
+
 use crate::driven::postgres::error;
 use crate::driven::postgres::tls::TlsStream;
-use futures_util::task::AtomicWaker;
 
 type Half = tokio_postgres::Connection<tokio_postgres::Socket, TlsStream>;
 
